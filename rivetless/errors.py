@@ -1,8 +1,8 @@
 """Every error that can leave the system, and the one table that says how it is shown.
 
-An error on the wire is a group, a code, a message and metadata. ``CODES`` and ``GROUPS`` hold, for each
-of them, the HTTP status and whether message and metadata may reach a client. This module imports
-nothing of ours.
+An error on the wire is a group, a code, a message and metadata. ``CODES`` and ``GROUPS`` hold, for
+each of them, the HTTP status and whether message and metadata may reach a client. This module
+imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -141,14 +141,14 @@ class MissingExtraError(ImportError):
     """A feature needs a package that an extra of rivetless installs."""
 
 
-class ActorAborted(BaseException):  # noqa: N818 -- it is a signal, like CancelledError
+class ActorAborted(BaseException):
     """The actor stops waiting: its function ends, or it was destroyed.
 
     Not an ``Exception``, so that ``except Exception`` in user code lets it pass.
     """
 
 
-# -- the table ----------------------------------------------------------------------------------------
+# -- the table -----------------------------------------------------------------------------------
 
 
 class Code(NamedTuple):
@@ -202,7 +202,7 @@ GROUPS: Final[Mapping[str, Code]] = MappingProxyType(
         "ws": Code(400, _PUBLIC),
     }
 )
-"""The rule of a group, for codes that ``CODES`` does not name. A group that is not here is 500, hidden."""
+"""The rule of a group, for codes that ``CODES`` does not name; other groups are 500 and hidden."""
 
 _NOT_FOUND: Final = "The actor does not exist or was destroyed."
 _OUTCOME_UNKNOWN: Final = (
@@ -391,8 +391,8 @@ def is_public(error: ActorError) -> bool:
 def public_error(exc: BaseException, *, expose: bool = False) -> ActorError:
     """Return what a client may see of an exception.
 
-    Public errors are returned as they are. Other actor errors keep group and code; any other exception
-    becomes ``rivetkit.internal_error``.
+    Public errors are returned as they are. Other actor errors keep group and code; any other
+    exception becomes ``rivetkit.internal_error``.
 
     Args:
         exc: what was raised.
@@ -411,10 +411,10 @@ def public_error(exc: BaseException, *, expose: bool = False) -> ActorError:
     return internal_error()
 
 
-# -- errors that are made in several places --------------------------------------------------------------
+# -- errors that are made in several places ------------------------------------------------------
 
 
-def make(name: str, metadata: object = None, **values: object) -> ActorError:
+def make(name: str, metadata: object = None, /, **values: object) -> ActorError:
     """Make the error ``group.code`` with the message of the table.
 
     Args:

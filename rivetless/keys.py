@@ -1,8 +1,8 @@
 """Addresses of actors: keys, their text form, and the ids made from them.
 
-An actor's address is (namespace, name, key). Its partition is a 96-bit hash of the address; the id of one
-of its lives is that hash with the life's 56-bit number, so key and id lead to the same place in a store.
-May import ``errors`` only.
+An actor's address is (namespace, name, key). Its partition is a 96-bit hash of the address; the id
+of one of its lives is that hash with the life's 56-bit number, so key and id lead to the same place
+in a store. May import ``errors`` only.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _DIGIT_PAIRS: Final = tuple(a + b for a in _DIGITS for b in _DIGITS)
 
 
-# -- keys -------------------------------------------------------------------------------------------
+# -- keys ----------------------------------------------------------------------------------------
 
 
 def normalise(key: str | Sequence[str] | None) -> Key:
@@ -59,7 +59,7 @@ def normalise(key: str | Sequence[str] | None) -> Key:
     Integers are taken as their decimal text.
 
     Raises:
-        ActorError: ``actor.key_too_large``, or ``actor.invalid_request`` for text that is no Unicode.
+        ActorError: ``actor.key_too_large``, or ``actor.invalid_request`` for half a character.
         TypeError: a part is not text.
     """
     if key is None:
@@ -109,7 +109,7 @@ def parse(text: str) -> Key:
     """Return the key that a text form stands for; the reverse of ``serialise``.
 
     Raises:
-        ActorError: ``actor.key_too_large``, or ``actor.invalid_request`` for text that is no Unicode.
+        ActorError: ``actor.key_too_large``, or ``actor.invalid_request`` for half a character.
     """
     if text in ("", "/"):
         return EMPTY_KEY
@@ -138,12 +138,12 @@ def from_query(text: str | None) -> Key:
     """Return the key in a gateway URL's ``rvt-key``: parts joined with ``,``, which has no escape.
 
     Raises:
-        ActorError: ``actor.key_too_large``, or ``actor.invalid_request`` for text that is no Unicode.
+        ActorError: ``actor.key_too_large``, or ``actor.invalid_request`` for half a character.
     """
     return normalise(text.split(",")) if text else EMPTY_KEY
 
 
-# -- addresses and ids ------------------------------------------------------------------------------
+# -- addresses and ids ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +169,7 @@ class Address:
 def _check_name(name: str, what: str) -> None:
     if not 0 < len(name) <= MAX_NAME_CHARS:
         raise invalid_request(f"A(n) {what} has 1 to {MAX_NAME_CHARS} characters, not {len(name)}.")
-    if not name.isascii() or not name.isprintable():
-        _check_characters(name, what)
-
-
-def _check_characters(name: str, what: str) -> None:
-    # Surrogates and control characters are the ones that are not printable and harm logs and stores.
+    # Surrogates and control characters are not printable, and they harm logs and stores.
     if not name.isprintable():
         raise invalid_request(f"The {what} {name!r} holds characters that cannot be shown.")
 
