@@ -1,0 +1,152 @@
+"""What an actor sees of its connections: thin faces over the ``Turn``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, overload
+
+from typing_extensions import TypeVar
+
+from rivetless.actor.declare import Event
+from rivetless.actor.turn import ConnInfo, RequestInfo, Turn
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+ConnStateT = TypeVar("ConnStateT", default=Any)
+ParamsT = TypeVar("ParamsT", default=Any)
+PayloadT = TypeVar("PayloadT")
+
+_UNREAD: Final = object()
+
+
+def make_request(info: RequestInfo) -> Request:
+    """Make the Starlette request that the actor sees."""
+    raise NotImplementedError
+
+
+class _Socket(Generic[ConnStateT, ParamsT]):
+    """What managed connections and raw WebSockets have in common."""
+
+    __slots__ = ("_info", "_params", "_request", "_turn")
+
+    def __init__(self, turn: Turn, info: ConnInfo) -> None:
+        self._turn = turn
+        self._info = info
+        self._params: Any = _UNREAD
+        self._request: Any = _UNREAD
+
+    @property
+    def id(self) -> str:
+        """The connection's id."""
+        return self._info.id
+
+    @property
+    def params(self) -> ParamsT:
+        """What the client connected with, checked against the actor's ``Params`` type."""
+        if self._params is _UNREAD:
+            self._params = self._turn.definition.check_params(self._info.params)
+        params: ParamsT = self._params
+        return params
+
+    @property
+    def state(self) -> ConnStateT:
+        """The connection's own state; changes are saved with the turn."""
+        state: ConnStateT = self._turn.get_conn_state(self._info)
+        return state
+
+    @state.setter
+    def state(self, value: ConnStateT) -> None:
+        self._turn.set_conn_state(self._info, value)
+
+    @property
+    def request(self) -> Request | None:
+        """The HTTP request or upgrade that opened the connection, where there was one."""
+        if self._request is _UNREAD:
+            info = self._info.request
+            self._request = None if info is None else make_request(info)
+        request: Request | None = self._request
+        return request
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Socket) and self._info.id == other._info.id
+
+    def __hash__(self) -> int:
+        return hash(self._info.id)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._info.id}>"
+
+
+class Conn(_Socket[ConnStateT, ParamsT]):
+    """One client's connection to the actor. Two ``Conn`` are equal when their ids are."""
+
+    __slots__ = ()
+
+    @property
+    def is_hibernatable(self) -> Literal[True]:
+        """Always true: connections outlive the process that runs the actor."""
+        return True
+
+    @overload
+    def send(self, event: Event[None], /) -> None: ...
+    @overload
+    def send(self, event: Event[PayloadT], payload: PayloadT, /) -> None: ...
+    @overload
+    def send(self, event: str, /, *args: object) -> None: ...
+    def send(self, event: Any, /, *args: Any) -> None:
+        """Send an event to this client, subscribed or not, when the turn has committed."""
+        raise NotImplementedError
+
+    def disconnect(self, reason: str | None = None) -> None:
+        """Close the connection when the turn has committed; ``on_disconnect`` follows by itself."""
+        self._turn.disconnect(self._info, 1000, reason or "")
+
+
+class RawWebSocket(_Socket[ConnStateT, ParamsT]):
+    """A WebSocket whose messages are the actor's own protocol (``/websocket/...``)."""
+
+    __slots__ = ()
+
+    @property
+    def url(self) -> str:
+        """What the client opened, with path and query."""
+        raise NotImplementedError
+
+    @property
+    def path(self) -> str:
+        """The path of ``url``."""
+        raise NotImplementedError
+
+    def send(self, data: str | bytes) -> None:
+        """Send a message when the turn has committed."""
+        self._turn.send_raw(self._info, data)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the socket when the turn has committed; ``on_websocket_close`` follows by itself."""
+        self._turn.disconnect(self._info, code, reason)
+
+
+class Conns(Generic[ConnStateT, ParamsT]):
+    """The actor's connections: ``async for conn in self.conns``."""
+
+    __slots__ = ("_turn",)
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    @property
+    def current(self) -> Conn[ConnStateT, ParamsT] | None:
+        """The connection this turn runs for; ``None`` where ``self.conn`` would raise."""
+        raise NotImplementedError
+
+    def __aiter__(self) -> AsyncIterator[Conn[ConnStateT, ParamsT]]:
+        raise NotImplementedError
+
+    async def get(self, conn_id: str) -> Conn[ConnStateT, ParamsT] | None:
+        """Find a connection by id."""
+        raise NotImplementedError
+
+    async def count(self) -> int:
+        """Count the connections."""
+        raise NotImplementedError
