@@ -1,0 +1,521 @@
+"""The seam between turns and whatever keeps them: records, ``Changes``, and the ``Store`` protocol.
+
+A store keeps, for every *life* of an actor, one **head** and any number of **records** beside it.
+The head is versioned and fences every commit; records are small named values in collections
+(connections, subscriptions, stored replies, later queue messages, KV pairs, workflow history).
+
+The shape is made for a store of items: one head is one item of at most 400 KB, one commit is one
+conditional write when it touches only the head and one transaction of at most 100 items when it
+touches records, and nothing is ever joined. SQL stores find it easy.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from rivetless.keys import Address
+
+RECORD_FORMAT: Final = 1
+"""Number of the head's record format; older code refuses newer ones."""
+
+RECENT_COMMITS: Final = 32
+"""How many commit ids a head remembers, so that a lost acknowledgement can be looked up."""
+
+RECENT_REPLIES: Final = 16
+"""How many small replies a head remembers; larger or older ones are records with an expiry."""
+
+
+class Keep(enum.Enum):
+    """Marks a field of ``Changes`` that a commit leaves as it is (``None`` clears it)."""
+
+    KEEP = "keep"
+
+
+KEEP: Final = Keep.KEEP
+
+
+class Collection(enum.StrEnum):
+    """The kinds of records beside a head. One letter each: it is part of every sort key."""
+
+    CONNECTION = "c"
+    CONN_STATE = "d"
+    SUBSCRIPTION = "s"
+    REPLY = "r"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One named value beside a head.
+
+    Attributes:
+        collection: which family it belongs to.
+        key: unique in its collection; records are read in the byte order of it.
+        data: the value, opaque to the store.
+        expires_at: Unix seconds after which the store may drop it and must not return it.
+        host: id of the host that holds the socket, on records ``Store.hosted`` has to find.
+    """
+
+    collection: Collection
+    key: bytes
+    data: bytes
+    expires_at: float | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKey:
+    """Names a record to delete."""
+
+    collection: Collection
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A turn's wish to be left alone, an aid to progress that no data depends on.
+
+    Attributes:
+        holder: the turn's id.
+        expires_at: Unix seconds; after it anybody may take the lease.
+        chain: actor ids of the call the holder is part of, outermost first.
+        closed: whether not even calls from the holder's own chain pass (``actor.deadlock``).
+    """
+
+    holder: str
+    expires_at: float
+    chain: tuple[str, ...] = ()
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The stored answer to a call that carried a key, given again when the call is repeated.
+
+    Attributes:
+        key: the call key or idempotency key, already scoped to its caller.
+        check: a hash of action and arguments; a repeat that differs is an error.
+        data: the encoded answer.
+        expires_at: Unix seconds.
+    """
+
+    key: str
+    check: str
+    data: bytes
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A durable effect on another actor, dispatched after the commit and then cleared.
+
+    Attributes:
+        id: unique in the head; the receiver deduplicates by it.
+        created_at: Unix seconds; the sweeper takes entries older than 30 s.
+        data: the encoded effect.
+    """
+
+    id: str
+    created_at: float
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The one record with a life's address, version and state. A value: stores hand out new ones.
+
+    Attributes:
+        actor_id: 30 characters; the address's hash and the life.
+        address: namespace, name and key.
+        version: moves by one or more with every versioned commit; 1 on creation.
+        state: the encoded state, or ``None`` for an actor that has none.
+        created_at: Unix seconds.
+        destroyed_at: Unix seconds; set on a tombstone, which has no state, alarm or lease.
+        alarm: Unix seconds at which the actor must be woken, or ``None``.
+        armed_until: the earliest alarm a wake was already sent for (a hint, unversioned).
+        lease: who asked to be left alone, if anybody.
+        commits: ids of the last ``RECENT_COMMITS`` versioned commits, oldest first.
+        replies: the last ``RECENT_REPLIES`` small stored replies, oldest first.
+        outbox: effects that are not known to be dispatched yet, by id.
+        counters: totals kept by addition (unversioned), e.g. ``{"messages": 3}``.
+        code_version: the highest version of the user's code that wrote this head.
+        format: the record format it was written in.
+    """
+
+    actor_id: str
+    address: Address
+    version: int
+    state: bytes | None
+    created_at: float
+    destroyed_at: float | None = None
+    alarm: float | None = None
+    armed_until: float | None = None
+    lease: Lease | None = None
+    commits: tuple[str, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    outbox: Mapping[str, Outgoing] = field(default_factory=dict[str, Outgoing])
+    counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    code_version: int = 0
+    format: int = RECORD_FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """Says that a commit begins a life."""
+
+    address: Address
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Everything one commit writes. Frozen; two of them merge into one (``merge``).
+
+    The first group of fields is *versioned*: a commit that sets any of them names the version it
+    was prepared on and moves it. The second group is *commutative*: it may also be committed
+    without a version, on the condition that the life exists.
+
+    Attributes:
+        commit_id: unique id of this commit, remembered by the head when the commit is versioned.
+        create: begins the life; the expected version is then 0.
+        state: the new encoded state.
+        alarm: the new alarm; ``None`` disarms.
+        lease: the new lease; ``None`` releases.
+        replies: small replies to remember in the head's ring.
+        destroyed_at: turns the head into a tombstone (state, alarm, lease and replies go).
+        code_version: raises the head's ``code_version``.
+        touch: moves the version although nothing else versioned is written.
+        puts: records to write, each as a whole.
+        deletes: records to remove; removing what is not there is fine.
+        outbox_add: effects to remember until they are dispatched.
+        outbox_clear: ids of effects that were dispatched.
+        counters: amounts to add to the head's counters.
+        armed_until: the new hint; not cleared by a later alarm.
+    """
+
+    commit_id: str
+    create: Creation | None = None
+    state: bytes | None | Keep = KEEP
+    alarm: float | None | Keep = KEEP
+    lease: Lease | None | Keep = KEEP
+    replies: tuple[Reply, ...] = ()
+    destroyed_at: float | None = None
+    code_version: int | None = None
+    touch: bool = False
+
+    puts: tuple[Record, ...] = ()
+    deletes: tuple[RecordKey, ...] = ()
+    outbox_add: tuple[Outgoing, ...] = ()
+    outbox_clear: tuple[str, ...] = ()
+    counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    armed_until: float | None | Keep = KEEP
+
+    @property
+    def versioned(self) -> bool:
+        """Whether these changes move the head's version."""
+        return (
+            self.create is not None
+            or self.touch
+            or self.state is not KEEP
+            or self.alarm is not KEEP
+            or self.lease is not KEEP
+            or bool(self.replies)
+            or self.destroyed_at is not None
+        )
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write at all."""
+        return not (
+            self.versioned
+            or self.puts
+            or self.deletes
+            or self.outbox_add
+            or self.outbox_clear
+            or self.counters
+            or self.armed_until is not KEEP
+        )
+
+
+def merge(first: Changes, second: Changes) -> Changes:
+    """Return one ``Changes`` that has the effect of ``first`` and then ``second``.
+
+    The commit id is the second's. Of two values for the same thing the second's wins; a record
+    put by the first and deleted by the second is only deleted.
+    """
+    touched = {(r.collection, r.key) for r in second.puts}
+    touched.update((r.collection, r.key) for r in second.deletes)
+    counters = dict(first.counters)
+    for name, amount in second.counters.items():
+        counters[name] = counters.get(name, 0) + amount
+    cleared = set(second.outbox_clear)
+    versions = [v for v in (first.code_version, second.code_version) if v is not None]
+    return Changes(
+        commit_id=second.commit_id,
+        create=first.create or second.create,
+        state=first.state if second.state is KEEP else second.state,
+        alarm=first.alarm if second.alarm is KEEP else second.alarm,
+        lease=first.lease if second.lease is KEEP else second.lease,
+        replies=(*first.replies, *second.replies)[-RECENT_REPLIES:],
+        destroyed_at=first.destroyed_at if second.destroyed_at is None else second.destroyed_at,
+        code_version=max(versions, default=None),
+        touch=first.touch or second.touch,
+        puts=(*(r for r in first.puts if (r.collection, r.key) not in touched), *second.puts),
+        deletes=(
+            *(r for r in first.deletes if (r.collection, r.key) not in touched),
+            *second.deletes,
+        ),
+        outbox_add=(*(o for o in first.outbox_add if o.id not in cleared), *second.outbox_add),
+        outbox_clear=(*first.outbox_clear, *second.outbox_clear),
+        counters=counters,
+        armed_until=first.armed_until if second.armed_until is KEEP else second.armed_until,
+    )
+
+
+def apply(head: Head | None, actor_id: str, changes: Changes, version: int) -> Head:
+    """Return the head that ``changes`` make of ``head``, at ``version``.
+
+    This is the meaning of a commit. Every store must agree with it; the runtime uses it to know
+    the new head without reading it back.
+    """
+    if head is None or changes.create is not None:
+        if changes.create is None:
+            raise ValueError("changes to a life that does not exist must create it")
+        head = Head(actor_id, changes.create.address, 0, None, changes.create.created_at)
+    outbox = head.outbox
+    if changes.outbox_add or changes.outbox_clear:
+        kept = {**outbox, **{o.id: o for o in changes.outbox_add}}
+        outbox = {i: o for i, o in kept.items() if i not in set(changes.outbox_clear)}
+    counters = head.counters
+    if changes.counters:
+        counters = dict(counters)
+        for name, amount in changes.counters.items():
+            counters[name] = counters.get(name, 0) + amount
+    dead = changes.destroyed_at is not None or head.destroyed_at is not None
+    return Head(
+        actor_id=actor_id,
+        address=head.address,
+        version=version,
+        state=None if dead else head.state if changes.state is KEEP else changes.state,
+        created_at=head.created_at,
+        destroyed_at=head.destroyed_at if changes.destroyed_at is None else changes.destroyed_at,
+        alarm=None if dead else head.alarm if changes.alarm is KEEP else changes.alarm,
+        armed_until=head.armed_until if changes.armed_until is KEEP else changes.armed_until,
+        lease=None if dead else head.lease if changes.lease is KEEP else changes.lease,
+        commits=(*head.commits, changes.commit_id)[-RECENT_COMMITS:]
+        if changes.versioned
+        else head.commits,
+        replies=() if dead else (*head.replies, *changes.replies)[-RECENT_REPLIES:],
+        outbox=outbox,
+        counters=counters,
+        code_version=max(head.code_version, changes.code_version or 0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can hold and promise, as data.
+
+    Attributes:
+        single_writer: nobody but this object can write, so a cached head is never stale.
+        max_state_bytes: the largest state; beyond it a commit is refused before anything is written.
+        max_record_bytes: the largest record.
+        max_commit_records: how many records one commit may put and delete together.
+        max_commit_bytes: how much one commit may write in all.
+    """
+
+    single_writer: bool = False
+    max_state_bytes: int = 16 * 1024 * 1024
+    max_record_bytes: int = 16 * 1024 * 1024
+    max_commit_records: int = 10_000
+    max_commit_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A process that holds sockets, known to the others by its heartbeat.
+
+    Attributes:
+        id: unique for the life of the process.
+        url: base URL of its private listener.
+        expires_at: Unix seconds after which it counts as dead.
+    """
+
+    id: str
+    url: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An actor the sweeper has to look at: an alarm that is due or effects left in its outbox."""
+
+    actor_id: str
+    at: float
+
+
+class StoreError(Exception):
+    """Something the store could not do. The subclasses say what the caller may conclude."""
+
+
+class Conflict(StoreError):
+    """Refused, nothing written: the head is not at the expected version (or already exists).
+
+    Attributes:
+        current: the head as it is now, where the store learned it by refusing; else ``None``.
+    """
+
+    def __init__(self, actor_id: str, current: Head | None) -> None:
+        super().__init__(f"the head of actor {actor_id} has moved")
+        self.current = current
+
+
+class Gone(StoreError):
+    """Refused, nothing written: this life does not exist (any more)."""
+
+
+class TooLarge(StoreError):
+    """Refused, nothing written: the state, a record or the whole commit is over a limit.
+
+    Attributes:
+        what: what is too large, e.g. ``"state"``.
+        size: its size in bytes (or the number of records).
+        limit: the limit, in the same unit.
+    """
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{what} is {size}, over the store's limit of {limit}")
+        self.what = what
+        self.size = size
+        self.limit = limit
+
+
+class Unavailable(StoreError):
+    """Nothing was written and the store cannot be reached now; trying again later may work."""
+
+
+class OutcomeUnknown(StoreError):
+    """The commit may or may not have been applied: its acknowledgement was lost."""
+
+
+class NewerFormat(StoreError):
+    """The head was written in a format (or by a code version) that this code does not know."""
+
+
+class Store(Protocol):
+    """Keeps actors. Ten verbs, all async; each speaks of actors, never of SQL or of items.
+
+    A store is an async context manager. Its verbs may be called concurrently, from one event loop.
+    Every verb may raise ``Unavailable``; ``commit`` may also raise what it documents.
+    """
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this store can hold and promise."""
+
+    @abstractmethod
+    async def __aenter__(self) -> Self:
+        """Open the store."""
+
+    @abstractmethod
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish what is under way and close the store."""
+
+    @abstractmethod
+    async def load(self, ref: Address | str) -> Head | None:
+        """Read a head by address or by actor id, strongly consistent, in one read.
+
+        Returns the head, a tombstone included; ``None`` when there is none, or when the id names
+        another life than the present one. The head's whole address is compared, not its hash only.
+        """
+
+    @abstractmethod
+    async def current(self, actor_id: str, version: int) -> bool:
+        """Say whether the life's head is at ``version`` right now (strongly consistent)."""
+
+    @abstractmethod
+    async def commit(self, actor_id: str, changes: Changes, *, expected: int | None) -> int:
+        """Apply ``changes`` whole or not at all; durable when this returns.
+
+        Args:
+            actor_id: the life. With ``changes.create`` it names the life to begin.
+            changes: what to write.
+            expected: the version the changes were prepared on; 0 with ``create``; ``None`` for
+                changes that are not versioned, which then need only the life: alive if they put
+                or add anything, alive or a tombstone if they only remove.
+
+        Returns:
+            The head's version afterwards: ``expected + 1`` for a versioned commit, else the
+            present one.
+
+        Raises:
+            Conflict: the head is at another version, or ``create`` found one that is alive or a
+                tombstone that is not drained.
+            Gone: the life does not exist (or is a tombstone and the changes put something).
+            TooLarge: over one of ``capabilities``.
+            OutcomeUnknown: the acknowledgement was lost.
+        """
+
+    @abstractmethod
+    async def records(
+        self,
+        actor_id: str,
+        collection: Collection,
+        *,
+        start: bytes = b"",
+        end: bytes | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> list[Record]:
+        """Read the collection's records with ``start <= key < end``, in key order (or reversed).
+
+        Strongly consistent. ``limit`` applies after ``reverse``. Expired records are left out.
+        """
+
+    @abstractmethod
+    async def list(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        limit: int,
+        before: float | None = None,
+        include_destroyed: bool = False,
+    ) -> Sequence[Head]:
+        """List the actors of one name, newest first, created before ``before``; eventually consistent.
+
+        States may be left out (``None``) of the heads.
+        """
+
+    @abstractmethod
+    async def due(self, now: float, *, limit: int) -> Sequence[Due]:
+        """Find lives with an alarm at or before ``now`` or an outbox entry from before it."""
+
+    @abstractmethod
+    async def drain(self, actor_id: str, *, limit: int = 100) -> bool:
+        """Delete up to ``limit`` records of a tombstone; with the last one, the tombstone itself.
+
+        A tombstone whose outbox is not empty keeps its head. Returns whether the head is gone.
+        """
+
+    @abstractmethod
+    async def announce(self, host: Host) -> None:
+        """Write a host's heartbeat; one that has expired already removes it."""
+
+    @abstractmethod
+    async def hosts(self) -> Sequence[Host]:
+        """Read all hosts, also those that have expired."""
+
+    @abstractmethod
+    async def hosted(self, host: str, *, limit: int = 100) -> Sequence[tuple[str, Record]]:
+        """Find the records (with their actors' ids) that carry this host."""
