@@ -1,6 +1,9 @@
 """What every test has: one event loop backend, no blocking of it, no deadlines of hypothesis."""
 
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -9,6 +12,40 @@ from hypothesis import settings
 # A deadline measures the machine, and ours is shared.
 settings.register_profile("rivetless", deadline=None)
 settings.load_profile("rivetless")
+
+NODE_MODULES = Path(__file__).parent / "clients" / "js" / "node_modules"
+
+
+def missing_node() -> str | None:
+    """Return why tests of the npm client cannot run here, if they cannot."""
+    if shutil.which("node") is None:
+        return "no Node.js on PATH"
+    if not (NODE_MODULES / "rivetkit").is_dir():
+        return "the npm client is not installed: scripts/node-client"
+    return None
+
+
+def missing_browser() -> str | None:
+    """Return why tests in a browser cannot run here, if they cannot."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        return "no Chromium on PATH"
+    return missing_node()
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {"node": missing_node, "browser": missing_browser}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, with the reason; in CI that is a failure."""
+    for marker, missing in NEEDS.items():
+        if item.get_closest_marker(marker) is None:
+            continue
+        reason = missing()
+        if reason is None:
+            continue
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
