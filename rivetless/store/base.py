@@ -56,7 +56,7 @@ class Record:
         collection: which family it belongs to.
         key: unique in its collection; records are read in the byte order of it.
         data: the value, opaque to the store.
-        expires_at: Unix seconds after which the store may drop it and must not return it.
+        expires_at: Unix seconds from which on the store may drop it and must not return it.
         host: id of the host that holds the socket, on records ``Store.hosted`` has to find.
     """
 
@@ -115,7 +115,8 @@ class Outgoing:
 
     Attributes:
         id: unique in the head; the receiver deduplicates by it.
-        created_at: Unix seconds; the sweeper takes entries older than 30 s.
+        created_at: Unix seconds; the sweeper takes entries older than 30 s. Entries of one instant
+            are kept in the order of their ids.
         data: the encoded effect.
     """
 
@@ -131,7 +132,7 @@ class Head:
     Attributes:
         actor_id: 30 characters; the address's hash and the life.
         address: namespace, name and key.
-        version: moves by one or more with every versioned commit; 1 on creation.
+        version: moves by one with every versioned commit; 1 on creation.
         state: the encoded state, or ``None`` for an actor that has none.
         created_at: Unix seconds.
         destroyed_at: Unix seconds; set on a tombstone, which has no state, alarm or lease.
@@ -140,10 +141,11 @@ class Head:
         lease: who asked to be left alone, if anybody.
         commits: ids of the last ``RECENT_COMMITS`` versioned commits, oldest first.
         replies: the last ``RECENT_REPLIES`` small stored replies, oldest first.
-        outbox: effects that are not known to be dispatched yet, by id.
+        outbox: effects that are not known to be dispatched yet, by id, oldest first.
         counters: totals kept by addition (unversioned), e.g. ``{"messages": 3}``.
-        code_version: the highest version of the user's code that wrote this head.
-        format: the record format it was written in.
+        code_version: the highest version of the user's code that wrote this head (versioned
+            commits only).
+        format: the record format it was written in (versioned commits only).
     """
 
     actor_id: str
@@ -177,17 +179,19 @@ class Changes:
 
     The first group of fields is *versioned*: a commit that sets any of them names the version it
     was prepared on and moves it. The second group is *commutative*: it may also be committed
-    without a version, on the condition that the life exists.
+    without a version, on the condition that the life exists. Within one value removals come before
+    additions, and of two additions of one thing the later one counts.
 
     Attributes:
-        commit_id: unique id of this commit, remembered by the head when the commit is versioned.
+        commit_id: unique id of this commit, remembered by the head when the commit is versioned;
+            1 to 64 visible ASCII characters.
         create: begins the life; the expected version is then 0.
         state: the new encoded state.
         alarm: the new alarm; ``None`` disarms.
         lease: the new lease; ``None`` releases.
         replies: small replies to remember in the head's ring.
         destroyed_at: turns the head into a tombstone (state, alarm, lease and replies go).
-        code_version: raises the head's ``code_version``.
+        code_version: raises the head's ``code_version``; moves no version by itself.
         touch: moves the version although nothing else versioned is written.
         puts: records to write, each as a whole.
         deletes: records to remove; removing what is not there is fine.
@@ -199,9 +203,9 @@ class Changes:
 
     commit_id: str
     create: Creation | None = None
-    state: bytes | None | Keep = KEEP
-    alarm: float | None | Keep = KEEP
-    lease: Lease | None | Keep = KEEP
+    state: bytes | Keep | None = KEEP
+    alarm: float | Keep | None = KEEP
+    lease: Lease | Keep | None = KEEP
     replies: tuple[Reply, ...] = ()
     destroyed_at: float | None = None
     code_version: int | None = None
@@ -212,7 +216,7 @@ class Changes:
     outbox_add: tuple[Outgoing, ...] = ()
     outbox_clear: tuple[str, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
-    armed_until: float | None | Keep = KEEP
+    armed_until: float | Keep | None = KEEP
 
     @property
     def versioned(self) -> bool:
@@ -245,7 +249,8 @@ def merge(first: Changes, second: Changes) -> Changes:
     """Return one ``Changes`` that has the effect of ``first`` and then ``second``.
 
     The commit id is the second's. Of two values for the same thing the second's wins; a record
-    put by the first and deleted by the second is only deleted.
+    put by the first and deleted by the second is only deleted. Applying the result differs from
+    applying the two by its versions and commit ids only.
     """
     touched = {(r.collection, r.key) for r in second.puts}
     touched.update((r.collection, r.key) for r in second.deletes)
@@ -253,7 +258,7 @@ def merge(first: Changes, second: Changes) -> Changes:
     for name, amount in second.counters.items():
         counters[name] = counters.get(name, 0) + amount
     cleared = set(second.outbox_clear)
-    versions = [v for v in (first.code_version, second.code_version) if v is not None]
+    versions = [c.code_version or 0 for c in (first, second) if c.versioned]
     return Changes(
         commit_id=second.commit_id,
         create=first.create or second.create,
@@ -262,7 +267,7 @@ def merge(first: Changes, second: Changes) -> Changes:
         lease=first.lease if second.lease is KEEP else second.lease,
         replies=(*first.replies, *second.replies)[-RECENT_REPLIES:],
         destroyed_at=first.destroyed_at if second.destroyed_at is None else second.destroyed_at,
-        code_version=max(versions, default=None),
+        code_version=max(versions, default=0) or None,
         touch=first.touch or second.touch,
         puts=(*(r for r in first.puts if (r.collection, r.key) not in touched), *second.puts),
         deletes=(
@@ -288,8 +293,10 @@ def apply(head: Head | None, actor_id: str, changes: Changes, version: int) -> H
         head = Head(actor_id, changes.create.address, 0, None, changes.create.created_at)
     outbox = head.outbox
     if changes.outbox_add or changes.outbox_clear:
-        kept = {**outbox, **{o.id: o for o in changes.outbox_add}}
-        outbox = {i: o for i, o in kept.items() if i not in set(changes.outbox_clear)}
+        cleared = set(changes.outbox_clear)
+        kept = {i: o for i, o in outbox.items() if i not in cleared}
+        kept.update((o.id, o) for o in changes.outbox_add)
+        outbox = {o.id: o for o in sorted(kept.values(), key=lambda o: (o.created_at, o.id))}
     counters = head.counters
     if changes.counters:
         counters = dict(counters)
@@ -312,7 +319,10 @@ def apply(head: Head | None, actor_id: str, changes: Changes, version: int) -> H
         replies=() if dead else (*head.replies, *changes.replies)[-RECENT_REPLIES:],
         outbox=outbox,
         counters=counters,
-        code_version=max(head.code_version, changes.code_version or 0),
+        code_version=max(head.code_version, changes.code_version or 0)
+        if changes.versioned
+        else head.code_version,
+        format=RECORD_FORMAT if changes.versioned else head.format,
     )
 
 
@@ -322,10 +332,10 @@ class Capabilities:
 
     Attributes:
         single_writer: nobody but this object can write, so a cached head is never stale.
-        max_state_bytes: the largest state; beyond it a commit is refused before anything is written.
+        max_state_bytes: the largest state; beyond it a commit is refused, nothing written.
         max_record_bytes: the largest record.
         max_commit_records: how many records one commit may put and delete together.
-        max_commit_bytes: how much one commit may write in all.
+        max_commit_bytes: how much one commit may write in all (``limits.commit_size``).
     """
 
     single_writer: bool = False
@@ -352,7 +362,12 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An actor the sweeper has to look at: an alarm that is due or effects left in its outbox."""
+    """An actor the sweeper has to look at.
+
+    Attributes:
+        actor_id: the life.
+        at: since when, as far as the index knows (Unix seconds).
+    """
 
     actor_id: str
     at: float
@@ -447,23 +462,30 @@ class Store(Protocol):
     async def commit(self, actor_id: str, changes: Changes, *, expected: int | None) -> int:
         """Apply ``changes`` whole or not at all; durable when this returns.
 
+        A caller that is cancelled while it waits does not know the outcome; the commit is
+        nevertheless applied whole or not at all.
+
         Args:
             actor_id: the life. With ``changes.create`` it names the life to begin.
             changes: what to write.
             expected: the version the changes were prepared on; 0 with ``create``; ``None`` for
                 changes that are not versioned, which then need only the life: alive if they put
-                or add anything, alive or a tombstone if they only remove.
+                records or add to the outbox, alive or a tombstone otherwise. A version given with
+                changes that are not versioned is checked, and does not move.
 
         Returns:
             The head's version afterwards: ``expected + 1`` for a versioned commit, else the
             present one.
 
         Raises:
-            Conflict: the head is at another version, or ``create`` found one that is alive or a
-                tombstone that is not drained.
-            Gone: the life does not exist (or is a tombstone and the changes put something).
+            Gone: the life does not exist, or is a tombstone and the changes are versioned, put
+                records or add to the outbox. Whatever the version.
+            Conflict: the head is at another version; or ``create`` found a head, be it a tombstone
+                (``drain`` makes room).
             TooLarge: over one of ``capabilities``.
+            NewerFormat: versioned, and the head is in a format this code does not know.
             OutcomeUnknown: the acknowledgement was lost.
+            ValueError: the call makes no sense (``limits.check``).
         """
 
     @abstractmethod
@@ -489,23 +511,37 @@ class Store(Protocol):
         name: str,
         *,
         limit: int,
-        before: float | None = None,
+        before: float | tuple[float, str] | None = None,
         include_destroyed: bool = False,
     ) -> Sequence[Head]:
-        """List the actors of one name, newest first, created before ``before``; eventually consistent.
+        """List the actors of one name, newest first; eventually consistent.
 
-        States may be left out (``None``) of the heads.
+        Of the heads only ids, addresses, versions and dates are promised; the rest may be left out.
+
+        Args:
+            namespace: where to look.
+            name: wire name of the actor class.
+            limit: at most so many.
+            before: only those created before this instant; or, so that a page can end between two
+                actors of one instant, only those before this ``(created_at, actor_id)``.
+            include_destroyed: list tombstones too.
         """
 
     @abstractmethod
     async def due(self, now: float, *, limit: int) -> Sequence[Due]:
-        """Find lives with an alarm at or before ``now`` or an outbox entry from before it."""
+        """Find lives the sweeper has to look at, each once, longest due first.
+
+        Those are lives with an alarm at or before ``now``, with an outbox entry created at or
+        before it, and tombstones from then. An index may lag behind: what is found may no longer
+        be due, and what has become due just now may be missing.
+        """
 
     @abstractmethod
     async def drain(self, actor_id: str, *, limit: int = 100) -> bool:
         """Delete up to ``limit`` records of a tombstone; with the last one, the tombstone itself.
 
-        A tombstone whose outbox is not empty keeps its head. Returns whether the head is gone.
+        A tombstone whose outbox is not empty keeps its head. A life that is alive is left alone.
+        Returns whether the life's head is gone; it may need further calls.
         """
 
     @abstractmethod
@@ -518,4 +554,7 @@ class Store(Protocol):
 
     @abstractmethod
     async def hosted(self, host: str, *, limit: int = 100) -> Sequence[tuple[str, Record]]:
-        """Find the records (with their actors' ids) that carry this host."""
+        """Find the records, with their actors' ids, that carry this host and have not expired.
+
+        In no particular order. Whoever works through them deletes what it has dealt with.
+        """
