@@ -117,20 +117,23 @@ def parse(text: str) -> Key:
         return normalise(text.split("/"))
     parts: list[str] = []
     part: list[str] = []
+    empty = False
     characters = iter(text)
     for character in characters:
         if character == "/":
-            parts.append("".join(part))
-            part = []
+            parts.append("" if empty else "".join(part))
+            part, empty = [], False
         elif character == "\\":
-            escaped = next(characters, "\\")  # a lone backslash at the end stands for itself
-            if escaped == "0":
-                part.clear()
+            escaped = next(characters, None)
+            if escaped is None:
+                part, empty = [*part, "\\"], False  # a lone backslash at the end stands for itself
+            elif escaped == "0":
+                empty = True
             else:
                 part.append(escaped)
         else:
             part.append(character)
-    parts.append("".join(part))
+    parts.append("" if empty else "".join(part))
     return normalise(parts)
 
 
