@@ -17,7 +17,7 @@ from rivetless.protocol.messages import (
     ToServer,
 )
 
-__all__ = ["BARE", "CBOR", "JSON", "Codec", "EncodingName", "codec_for"]
+__all__ = ["BARE", "CBOR", "JSON", "Codec", "EncodingName", "codec_for", "requested_codec"]
 
 EncodingName = Literal["json", "cbor", "bare"]
 
@@ -94,3 +94,8 @@ def codec_for(name: str) -> Codec:
     if codec is None:
         raise make("encoding.invalid", {"encoding": name[:32]})
     return codec
+
+
+def requested_codec(header: str | None) -> Codec:
+    """Return the codec that ``x-rivet-encoding`` names; JSON if it is missing or unknown."""
+    return _CODECS.get(header or "", JSON)

@@ -28,7 +28,7 @@ from rivetless.protocol.messages import (
     ToServer,
 )
 from rivetless.protocol.shapes import read_body, read_to_client, read_to_server
-from rivetless.protocol.values import DOCUMENT_DEPTH, JSON, stand_in, tag, too_deep, untag
+from rivetless.protocol.values import DOCUMENT_DEPTH, JSON, Tags, stand_in, tag, too_deep, untag
 
 __all__ = ["JsonCodec", "json_dumps", "json_loads"]
 
@@ -66,8 +66,12 @@ class JsonCodec:
         return Decoded(read_to_client(json_loads(data)), CURRENT_VERSION)
 
 
-def json_loads(data: bytes | str) -> object:
+def json_loads(data: bytes | str, tags: Tags = "strict") -> object:
     """Return the plain value in a JSON document.
+
+    Args:
+        data: the document.
+        tags: what to make of arrays that look like tags; see ``values.untag``.
 
     Raises:
         ActorError: ``actor.invalid_request``.
@@ -82,8 +86,8 @@ def json_loads(data: bytes | str) -> object:
     except ValueError as error:
         raise invalid_request(f"The message is not valid JSON: {error}.") from None
     # A "$" at the beginning of a text, plain or as an escape: without one there are no tags.
-    if b'"$' in data or b'"\\u0024' in data:
-        return untag(document)
+    if tags != "off" and (b'"$' in data or b'"\\u0024' in data):
+        return untag(document, tags=tags)
     if data.count(b"[") + data.count(b"{") > DOCUMENT_DEPTH:
         _check_depth(document, DOCUMENT_DEPTH)
     return document
