@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from rivetless.errors import ActorError, invalid_request, make
-from rivetless.keys import Address, from_query
+from rivetless.keys import EMPTY_KEY, Address, Key, from_query
 from rivetless.protocol import cbor, headers, percent
 from rivetless.protocol.headers import Subprotocols
 
@@ -57,14 +57,16 @@ class ByKey:
     """The actor that has a key.
 
     Attributes:
-        address: its namespace, name and key.
+        name: of the actor class, on the wire.
+        key: of the actor.
         create: make the actor if there is none.
         input: plain value for the creation; None for none.
         region: where to make it; of no effect here.
         pool: who makes it; of no effect here.
     """
 
-    address: Address
+    name: str
+    key: Key = EMPTY_KEY
     create: bool = False
     input: object = None
     region: str | None = None
@@ -82,6 +84,7 @@ class GatewayRequest:
         target: which actor.
         subpath: what of it; begins with ``/``, still percent-encoded.
         query: the user's own query string, byte for byte, without ``?``.
+        namespace: where; None for ids, which say it themselves.
         token: for the gateway.
         skip_ready_wait: the client does not want to wait for a starting actor.
     """
@@ -89,8 +92,20 @@ class GatewayRequest:
     target: Target
     subpath: str = "/"
     query: str = ""
+    namespace: str | None = None
     token: str | None = None
     skip_ready_wait: bool = False
+
+    @property
+    def address(self) -> Address | None:
+        """The actor's address; None for ids.
+
+        Raises:
+            ActorError: ``actor.invalid_request`` or ``actor.key_too_large``.
+        """
+        if self.namespace is None or isinstance(self.target, ById):
+            return None
+        return _address(self.namespace, self.target.name, self.target.key)
 
 
 _GATEWAY: Final = "/gateway/"
@@ -147,6 +162,7 @@ def _parse(raw_path: str, query_string: str) -> GatewayRequest | None:
 
 
 _parse_cached = lru_cache(maxsize=4096)(_parse)
+_address = lru_cache(maxsize=4096)(Address)
 
 
 def _split_query(query_string: str) -> tuple[str, list[tuple[str, str]]]:
@@ -189,24 +205,24 @@ def _query_form(
     create = _METHODS.get(values.get("method", ""))
     if create is None:
         raise _invalid("`rvt-method` is not `get` or `getOrCreate`.")
-    address = Address(namespace, name, from_query(values.get("key")))
-    target = _by_key(address, values) if create else _by_key_only(address, values)
+    target = _by_key(name, values) if create else _by_key_only(name, values)
     skip = _FLAGS.get(values.get("skip-ready-wait", "false"))
     if skip is None:
         raise _invalid("`rvt-skip-ready-wait` is not `true` or `false`.")
-    return GatewayRequest(target, subpath, query, values.get("token") or None, skip)
+    _address(namespace, name, target.key)  # refuses what is too long
+    return GatewayRequest(target, subpath, query, namespace, values.get("token") or None, skip)
 
 
-def _by_key_only(address: Address, values: dict[str, str]) -> ByKey:
+def _by_key_only(name: str, values: dict[str, str]) -> ByKey:
     for parameter in _ONLY_CREATE:
         if parameter in values:
             raise _refused(
                 "get_disallowed_params", f"`rvt-{parameter}` has no use with `rvt-method=get`."
             )
-    return ByKey(address)
+    return ByKey(name, from_query(values.get("key")))
 
 
-def _by_key(address: Address, values: dict[str, str]) -> ByKey:
+def _by_key(name: str, values: dict[str, str]) -> ByKey:
     pool = values.get("pool") or values.get("runner")
     if not pool:
         raise _refused("missing_pool", "`rvt-method=getOrCreate` needs `rvt-pool` or `rvt-runner`.")
@@ -215,7 +231,8 @@ def _by_key(address: Address, values: dict[str, str]) -> ByKey:
         raise _invalid(f"`rvt-crash-policy` is not one of {', '.join(_CRASH_POLICIES)}.")
     text = values.get("input")
     return ByKey(
-        address,
+        name,
+        from_query(values.get("key")),
         create=True,
         input=None if text is None else _input(text),
         region=values.get("region") or None,
@@ -326,7 +343,7 @@ def gateway_url(request: GatewayRequest) -> str:
     Raises:
         TypeError: the input has no form on the wire.
         ActorError: ``actor.input_too_large`` for more than ``MAX_URL_INPUT_BYTES``.
-        ValueError: a target to create has no pool.
+        ValueError: a target by key has no namespace or, to create, no pool.
     """
     target = request.target
     subpath = "" if request.subpath == "/" else request.subpath
@@ -334,16 +351,17 @@ def gateway_url(request: GatewayRequest) -> str:
         token = "" if request.token is None else "@" + percent.encode_component(request.token)
         query = "?" + request.query if request.query else ""
         return _GATEWAY + percent.encode_component(target.actor_id) + token + subpath + query
-    address = target.address
-    pairs = [("namespace", address.namespace)]
+    if request.namespace is None:
+        raise ValueError("A URL of an actor by key needs a namespace.")
+    pairs = [("namespace", request.namespace)]
     if target.create:
         if target.pool is None:
             raise ValueError("A URL that creates an actor needs a pool.")
         pairs += [("method", "getOrCreate"), ("runner", target.pool)]
     else:
         pairs.append(("method", "get"))
-    if address.key:
-        pairs.append(("key", ",".join(address.key)))
+    if target.key:
+        pairs.append(("key", ",".join(target.key)))
     if target.create:
         if target.input is not None:
             pairs.append(("input", _input_text(target.input)))
@@ -357,7 +375,7 @@ def gateway_url(request: GatewayRequest) -> str:
     query = "&".join([f"{_PREFIX}{name}={percent.encode_form(value)}" for name, value in pairs])
     if request.query:
         query = f"{request.query}&{query}"
-    return f"{_GATEWAY}{percent.encode_component(address.name)}{subpath}?{query}"
+    return f"{_GATEWAY}{percent.encode_component(target.name)}{subpath}?{query}"
 
 
 def _input_text(value: object) -> str:
