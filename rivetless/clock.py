@@ -81,6 +81,11 @@ class Timeout:
             self._timer = self._clock.call_later(max(self._seconds, 0.0), self._expire)
         return self
 
+    @property
+    def expired(self) -> bool:
+        """Whether the time was over before the body was."""
+        return self._expired
+
     def _expire(self) -> None:
         if self._task is not None:
             self._expired = True

@@ -1,0 +1,184 @@
+"""Actions and raw HTTP requests: what a stateless call or a connection asks an actor to do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rivetless import errors
+from rivetless.actor.context import make_request
+from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.protocol.values import JSON, tag
+from rivetless.runtime import replies
+from rivetless.runtime.commands import (
+    ActionResult,
+    ActorInfo,
+    ById,
+    CallAction,
+    ConnectionAction,
+    GetActor,
+    Origin,
+    RawRequest,
+    RawResponse,
+    Target,
+)
+from rivetless.runtime.job import Body, Job
+
+if TYPE_CHECKING:
+    from rivetless.actor.definition import ActionDefinition, ActorDefinition
+    from rivetless.runtime.connections import Connections
+    from rivetless.runtime.runtime import Runtime
+    from rivetless.runtime.turn import ActorTurn
+
+
+class Actions:
+    """Handles the commands that call an actor's code once and answer."""
+
+    def __init__(self, runtime: Runtime, connections: Connections) -> None:
+        self._runtime = runtime
+        self._connections = connections
+
+    async def get_actor(self, command: GetActor) -> ActorInfo:
+        """Look an actor up, or create it."""
+        runtime = self._runtime
+        definition = await runtime.definition_of(command.target)
+        job = Job(definition, _info, label="get", deadline=runtime.deadline(definition))
+        info: ActorInfo = await runtime.execution.run(command.target, job)
+        if command.exclusive and not info.created:
+            raise errors.duplicate_key(runtime.key_text(info.address), info.actor_id)
+        return info
+
+    async def call(self, command: CallAction) -> ActionResult:
+        """Run an action with a connection of its own, as every stateless call has one."""
+        runtime = self._runtime
+        target, origin = command.target, command.origin
+        definition = await runtime.definition_of(target)
+        action = _find(definition, command.action)
+        conn = self._connections.ephemeral(origin)
+        stateless = self._connections.stateless(definition)
+        args, kwargs = action.bind(command.args)
+
+        async def body(turn: ActorTurn) -> ActionResult:
+            if stateless:
+                return await self._run_action(turn, action, args, kwargs)
+            await self._connections.connect(turn, conn)
+            result = await self._run_action(turn, action, args, kwargs)
+            await self._connections.disconnect(turn, conn)
+            return result
+
+        return await self._run(target, definition, action, command.args, body, origin, conn)
+
+    async def call_on_connection(self, command: ConnectionAction) -> ActionResult:
+        """Run an action for a connection that is open."""
+        runtime = self._runtime
+        target = ById(None, command.actor_id)
+        definition = await runtime.definition_of(target)
+        action = _find(definition, command.action)
+        conn = await self._connections.find(command.actor_id, command.conn_id)
+        args, kwargs = action.bind(command.args)
+
+        async def body(turn: ActorTurn) -> ActionResult:
+            await self._connections.prepare(turn, conn)
+            return await self._run_action(turn, action, args, kwargs)
+
+        return await self._run(target, definition, action, command.args, body, command.origin, conn)
+
+    async def _run(
+        self,
+        target: Target,
+        definition: ActorDefinition,
+        action: ActionDefinition,
+        args: list[object],
+        body: Body,
+        origin: Origin,
+        conn: ConnInfo,
+    ) -> ActionResult:
+        timeout = action.timeout or definition.options.action_timeout
+        check = ""
+        if origin.call_key is not None:
+            check = replies.check(
+                definition.name, action.name, json.dumps(tag(args, JSON)).encode()
+            )
+        job = Job(
+            definition,
+            body,
+            label=action.name,
+            deadline=self._runtime.deadline(definition, origin.deadline, timeout),
+            origin=origin,
+            conn=conn,
+            request=origin.request if origin.request is not None else conn.request,
+            timeout=timeout,
+            exclusive=action.exclusive,
+            check=check,
+        )
+        result: ActionResult = await self._runtime.execution.run(target, job)
+        return result
+
+    async def _run_action(
+        self, turn: ActorTurn, action: ActionDefinition, args: list[Any], kwargs: dict[str, Any]
+    ) -> ActionResult:
+        definition = turn.definition
+        output = await action.call(turn.actor, args, kwargs)
+        if "on_before_action_response" in definition.hooks:
+            output = await self._runtime.lifecycle.hook(
+                "on_before_action_response",
+                definition.options.action_timeout,
+                turn.actor.on_before_action_response(action.name, args, output),
+            )
+        plain = action.plain_result(output)
+        if turn.job.origin.call_key is not None:
+            turn.reply = replies.encode(plain)
+        return ActionResult(plain, turn.actor_id, turn.address.key)
+
+    async def raw_request(self, command: RawRequest) -> RawResponse:
+        """Answer an HTTP request with the actor's ``on_request``."""
+        runtime = self._runtime
+        origin = command.origin
+        definition = await runtime.definition_of(command.target)
+        conn = self._connections.ephemeral(origin)
+        stateless = self._connections.stateless(definition)
+
+        async def body(turn: ActorTurn) -> RawResponse:
+            if "on_request" not in definition.hooks:
+                return RawResponse(404, (), b"", turn.actor_id, turn.address.key)
+            if not stateless:
+                await self._connections.connect(turn, conn)
+            response = await _respond(turn, origin.request)
+            if not stateless:
+                await self._connections.disconnect(turn, conn)
+            return response
+
+        timeout = definition.options.action_timeout
+        job = Job(
+            definition,
+            body,
+            label="on_request",
+            deadline=runtime.deadline(definition, origin.deadline, timeout),
+            origin=origin,
+            conn=conn,
+            request=origin.request,
+            timeout=timeout,
+        )
+        result: RawResponse = await runtime.execution.run(command.target, job)
+        return result
+
+
+def _find(definition: ActorDefinition, name: str) -> ActionDefinition:
+    action = definition.find_action(name)
+    if action is None:
+        raise errors.action_not_found(name)
+    return action
+
+
+async def _info(turn: ActorTurn) -> ActorInfo:
+    head = turn.cell.head
+    created_at = head.created_at if head is not None else turn.runtime.clock.now()
+    return ActorInfo(turn.actor_id, turn.address, created_at, created=turn.job.created)
+
+
+async def _respond(turn: ActorTurn, request: RequestInfo | None) -> RawResponse:
+    """Run ``on_request`` and read the whole response, streamed ones included."""
+    if request is None:
+        raise errors.invalid_request("There is no request to answer.")
+    response = await turn.actor.on_request(make_request(request))
+    return await turn.runtime.read_response(turn, response)

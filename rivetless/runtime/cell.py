@@ -1,0 +1,553 @@
+"""A process's cached copy of one actor, and the group commit of the turns that run on it.
+
+A cell knows the last head it has seen in the store (``head``) and, on top of it, the changes of
+turns that have ended but are not durable yet: the *chain*. A new turn runs on the end of the chain.
+A turn that ends adds a ``Step``; steps that are ready together become one commit, and what depends
+on a step (its reply, its events, the reply of a turn that read it) waits until it is durable. When
+the store refuses a commit because another process was faster, the whole chain is thrown away and
+its turns run again.
+
+Contention between turns of one process is settled here too, in memory: a turn may *hold* the cell,
+and the others wait in the order of their arrival.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rivetless import errors
+from rivetless.runtime.reconcile import Verdict, reconcile
+from rivetless.store.base import (
+    KEEP,
+    RECENT_REPLIES,
+    Changes,
+    Conflict,
+    Gone,
+    Head,
+    Lease,
+    OutcomeUnknown,
+    Reply,
+    Store,
+    StoreError,
+    TooLarge,
+    apply,
+    merge,
+)
+
+if TYPE_CHECKING:
+    from rivetless.actor.definition import ActorDefinition
+    from rivetless.actor.turn import ConnInfo
+    from rivetless.keys import Address
+    from rivetless.runtime.effects import Effect
+
+_ticks: Final = itertools.count(1)
+"""Orders what happens in this process, without a clock."""
+
+
+def tick() -> int:
+    """Return a number greater than all before it."""
+    return next(_ticks)
+
+
+class Superseded(BaseException):
+    """A turn's base is no longer the newest state: run it again. Never leaves the runtime.
+
+    Not an ``Exception``, because it may pass through handlers on its way.
+
+    Attributes:
+        elsewhere: another process was faster, rather than a turn of this one.
+    """
+
+    def __init__(self, *, elsewhere: bool) -> None:
+        super().__init__("the actor has changed")
+        self.elsewhere = elsewhere
+
+
+class Step:
+    """What one turn adds to the chain.
+
+    Attributes:
+        changes: what it writes.
+        effects: what it lets out once it is durable.
+        begins_tenure: it holds what ``on_wake`` did, so the actor wakes again if it is lost.
+        landed: done when it is durable (``True``) or never will be (``False``).
+        done: done when its effects are out as well; fails with the reason if it never lands.
+    """
+
+    __slots__ = ("begins_tenure", "changes", "done", "effects", "landed")
+
+    def __init__(
+        self, changes: Changes, effects: Sequence[Effect] = (), *, begins_tenure: bool = False
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.changes = changes
+        self.effects = effects
+        self.begins_tenure = begins_tenure
+        self.landed: asyncio.Future[bool] = loop.create_future()
+        self.done: asyncio.Future[None] = loop.create_future()
+        # Nobody may be waiting any more when a step fails; that is not worth a warning.
+        self.done.add_done_callback(_seen)
+
+
+def _fail(step: Step, error: BaseException) -> None:
+    step.landed.set_result(False)
+    if not step.done.done():
+        step.done.set_exception(error)
+
+
+def _seen(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where in the chain a turn began.
+
+    Attributes:
+        epoch: the chain's; moves when a chain is thrown away.
+        seq: number of the last versioned step it saw.
+        state: the encoded state there.
+        step: that last step, where it was not durable yet.
+    """
+
+    epoch: int
+    seq: int
+    state: bytes | None
+    step: Step | None
+
+
+@dataclass(slots=True)
+class CachedConn:
+    """A connection this process has read: the unchanging part, and its encoded state."""
+
+    info: ConnInfo
+    state: bytes | None
+
+
+class Cell:
+    """One actor in this process.
+
+    Attributes:
+        definition: the actor's definition.
+        address: its address; the life at it may change.
+        head: the newest head known to be durable; ``None`` until one was read or written.
+        awake: whether this process has begun its tenure (``create_vars`` and ``on_wake`` ran).
+        vars: the tenure's ``vars``.
+        conns: connections this process has read; dropped with the chain.
+        running: how many turns are under way, work kept awake included.
+        used: tick of the last use.
+    """
+
+    __slots__ = (
+        "_chain_end",
+        "_epoch",
+        "_flusher",
+        "_lease",
+        "_let_out",
+        "_lost",
+        "_newborn",
+        "_replies",
+        "_seq",
+        "_staged",
+        "_state",
+        "_store",
+        "_waiting",
+        "address",
+        "awake",
+        "checked",
+        "closed",
+        "conns",
+        "definition",
+        "head",
+        "holder",
+        "idle_timer",
+        "lock",
+        "running",
+        "stopping",
+        "used",
+        "vars",
+    )
+
+    def __init__(
+        self,
+        definition: ActorDefinition,
+        address: Address,
+        store: Store,
+        let_out: Callable[[Cell, str, int, Sequence[Effect]], asyncio.Future[None]],
+    ) -> None:
+        self.definition = definition
+        self.address = address
+        self.head: Head | None = None
+        self.awake = False
+        self.vars: object = None
+        self.conns: dict[str, CachedConn] = {}
+        self.running = 0
+        self.used = 0
+        self.checked = 0
+        self.stopping: list[Callable[[str], None]] = []
+        self.idle_timer: object = None
+        self.lock = asyncio.Lock()
+        self.holder: str | None = None
+        self.closed = False
+        self._waiting: deque[tuple[asyncio.Future[None], str | None]] = deque()
+        self._store = store
+        self._let_out = let_out
+        self._staged: list[Step] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._chain_end: Step | None = None
+        self._newborn: str | None = None
+        self._lost = False
+        self._epoch = 0
+        self._seq = 0
+        self._state: bytes | None = None
+        self._lease: Lease | None = None
+        self._replies: tuple[Reply, ...] = ()
+
+    # -- what the newest turn would see -----------------------------------------------------------
+
+    @property
+    def known(self) -> bool:
+        """Whether a turn may begin here: there is a living actor, as far as this process knows."""
+        return not self._lost and (self.head is not None or self._newborn is not None)
+
+    @property
+    def actor_id(self) -> str:
+        """Id of the life at the end of the chain. Only where ``known``."""
+        if self._newborn is not None:
+            return self._newborn
+        if self.head is not None:
+            return self.head.actor_id
+        raise AssertionError("the cell knows of no actor")
+
+    @property
+    def lease(self) -> Lease | None:
+        """The lease at the end of the chain."""
+        return self._lease
+
+    @property
+    def replies(self) -> tuple[Reply, ...]:
+        """The stored replies at the end of the chain, oldest first."""
+        return self._replies
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way here, so that the cell may be forgotten."""
+        return not (self.running or self._staged or self._flusher or self._waiting or self.holder)
+
+    def snapshot(self) -> Snapshot:
+        """Return the end of the chain, for a turn to run on."""
+        return Snapshot(self._epoch, self._seq, self._state, self._chain_end)
+
+    def moved(self, base: Snapshot) -> Superseded | None:
+        """Say whether (and by whom) the actor was changed after ``base``, as far as is known."""
+        if self._epoch != base.epoch:
+            return Superseded(elsewhere=True)
+        if self._seq != base.seq:
+            return Superseded(elsewhere=False)
+        return None
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read the head from the store; afterwards ``known`` says whether there is an actor."""
+        while self._flusher is not None:
+            await asyncio.shield(self._flusher)
+        now = tick()
+        self._adopt(await self._store.load(self.address), now)
+
+    def _adopt(self, head: Head | None, checked: int) -> None:
+        """Make a head that was read the durable one; the chain is empty."""
+        if head is not None and head.destroyed_at is not None:
+            head = None
+        old = self.head
+        if old is not None and (head is None or head.actor_id != old.actor_id):
+            self._end_tenure("destroyed")
+        self._lost = False
+        self.head = head
+        self.checked = checked
+        self._rewind()
+
+    def _rewind(self) -> None:
+        """Go back to the durable head: what turns have seen beyond it never happened."""
+        head = self.head
+        self._epoch += 1
+        self._newborn = None
+        self._chain_end = None
+        self.conns.clear()
+        self._state = None if head is None else head.state
+        self._lease = None if head is None else head.lease
+        self._replies = () if head is None else head.replies
+
+    def _end_tenure(self, reason: str) -> None:
+        self.awake = False
+        self.vars = None
+        stopping, self.stopping = self.stopping, []
+        for fire in stopping:
+            fire(reason)
+
+    def end_tenure(self, reason: str) -> None:
+        """Forget ``vars``; the next call wakes the actor again."""
+        self._end_tenure(reason)
+
+    async def validate(self, base: Snapshot, started: int) -> None:
+        """Make sure that ``base`` was durable and the newest at some moment after ``started``.
+
+        Raises:
+            Superseded: it was not.
+        """
+        if base.step is not None:
+            # Its commit is fenced: nobody else had changed the actor until it succeeded.
+            await self.durable(base)
+            return
+        if base.epoch != self._epoch:
+            raise Superseded(elsewhere=True)
+        head = self.head
+        if head is None:
+            raise Superseded(elsewhere=True)
+        if self.checked >= started or self._store.capabilities.single_writer:
+            return
+        now = tick()
+        if await self._store.current(head.actor_id, head.version):
+            if self.head is head:
+                self.checked = max(self.checked, now)
+            return
+        if self.head is not head and self._epoch == base.epoch:
+            # A commit of this process landed meanwhile, on the head that was asked for: until
+            # then it was the newest.
+            return
+        self.forget()
+        raise Superseded(elsewhere=True)
+
+    async def durable(self, base: Snapshot) -> None:
+        """Wait until everything a turn has seen is durable.
+
+        Raises:
+            Superseded: it never will be.
+        """
+        step = base.step
+        if step is None:
+            return
+        if not step.landed.done():
+            self.flush()
+            await asyncio.shield(step.landed)
+        if not step.landed.result():
+            raise Superseded(elsewhere=True)
+
+    def forget(self) -> None:
+        """Distrust the cached head: the next turn reads it from the store."""
+        self._lost = True
+        self._epoch += 1
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def stage(self, step: Step, *, newborn: str | None = None, hold_back: bool = False) -> None:
+        """Add a step to the end of the chain.
+
+        The caller has made sure that the step's turn ran on the end of the chain (or that its
+        changes are commutative).
+
+        Args:
+            step: what to add.
+            newborn: id of the life that the step creates.
+            hold_back: do not begin a commit for it; the next step, or whoever waits, will.
+        """
+        changes = step.changes
+        if changes.versioned:
+            self._seq += 1
+            self._chain_end = step
+            if newborn is not None:
+                self._newborn = newborn
+            if changes.state is not KEEP:
+                self._state = changes.state
+            if changes.lease is not KEEP:
+                self._lease = changes.lease
+            if changes.replies:
+                self._replies = (*self._replies, *changes.replies)[-RECENT_REPLIES:]
+            if changes.destroyed_at is not None:
+                self._lost = True
+        self._staged.append(step)
+        if not hold_back:
+            self.flush()
+
+    def flush(self) -> None:
+        """Begin to commit what is staged, unless a commit is under way (which goes on with it)."""
+        if self._flusher is None and self._staged:
+            self._flusher = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        try:
+            while self._staged:
+                await self._commit(self._cut())
+        finally:
+            self._flusher = None
+
+    def _cut(self) -> list[Step]:
+        """Take as many steps from the front as one commit may hold."""
+        limit = self._store.capabilities.max_commit_records
+        records = 0
+        for count, step in enumerate(self._staged):
+            records += len(step.changes.puts) + len(step.changes.deletes)
+            if count and records > limit:
+                batch, self._staged = self._staged[:count], self._staged[count:]
+                return batch
+            if step.changes.destroyed_at is not None:
+                batch, self._staged = self._staged[: count + 1], self._staged[count + 1 :]
+                return batch
+        batch, self._staged = self._staged, []
+        return batch
+
+    async def _commit(self, batch: list[Step]) -> None:
+        changes = batch[0].changes
+        for step in batch[1:]:
+            changes = merge(changes, step.changes)
+        head = self.head
+        if changes.create is not None and self._newborn is not None:
+            actor_id, expected = self._newborn, 0
+        elif head is not None:
+            actor_id, expected = head.actor_id, head.version
+        else:
+            self._discard(batch, Superseded(elsewhere=True))
+            return
+        if changes.empty:
+            self._landed(batch, changes, actor_id, expected, self.checked)
+            return
+        now = tick()
+        try:
+            try:
+                version = await self._store.commit(
+                    actor_id, changes, expected=expected if changes.versioned else None
+                )
+            except OutcomeUnknown:
+                version = await self._reconcile(actor_id, changes, expected)
+        except (Conflict, Gone):
+            self._discard(batch, Superseded(elsewhere=True))
+        except TooLarge as error:
+            self._discard(batch, errors.state_too_large(error.size, error.limit))
+        except StoreError as error:
+            self._discard(batch, errors.make("guard.service_unavailable"), error)
+        except errors.ActorError as error:
+            self._discard(batch, error)
+        except BaseException as error:
+            # A store that breaks its contract: nothing can be said about the outcome.
+            self._discard(batch, errors.make("actor.outcome_unknown"), error)
+            raise
+        else:
+            self._landed(batch, changes, actor_id, version, now)
+
+    async def _reconcile(self, actor_id: str, changes: Changes, expected: int) -> int:
+        verdict = await reconcile(self._store, actor_id, changes, expected)
+        match verdict:
+            case Verdict(applied=True, version=version):
+                return version
+            case Verdict(applied=False):
+                raise Conflict(actor_id, None)
+            case _:
+                raise errors.make("actor.outcome_unknown")
+
+    def _landed(
+        self, batch: list[Step], changes: Changes, actor_id: str, version: int, checked: int
+    ) -> None:
+        if changes.destroyed_at is not None:
+            self._end_tenure("destroyed")
+            self.head = None
+            self._rewind()
+        else:
+            head = self.head
+            if changes.versioned or changes.outbox_add or changes.outbox_clear or changes.counters:
+                self.head = head = apply(head, actor_id, changes, version)
+            if head is not None and head.version != version:
+                self.forget()  # an unversioned commit told that somebody else was here
+            else:
+                self.checked = max(self.checked, checked)
+            if self._newborn == actor_id:
+                self._newborn = None
+        if self._chain_end in batch:
+            self._chain_end = None
+        for step in batch:
+            step.landed.set_result(True)
+            out = self._let_out(self, actor_id, version, step.effects) if step.effects else None
+            if out is not None:
+                out.add_done_callback(partial(_finish, step.done))
+            elif not step.done.done():  # whoever waited may have been cancelled
+                step.done.set_result(None)
+
+    def _discard(
+        self, batch: list[Step], error: BaseException, cause: BaseException | None = None
+    ) -> None:
+        """Throw the chain away: what is in ``batch``, and everything built on it."""
+        behind, self._staged = self._staged, []
+        self._lost = True
+        self._rewind()
+        if cause is not None:
+            error.__cause__ = cause
+        for step in batch:
+            _fail(step, error)
+        for step in behind:
+            # Never sent: whatever happened to the commit before, these can simply run again.
+            _fail(step, Superseded(elsewhere=True))
+        if any(step.begins_tenure for step in (*batch, *behind)):
+            self._end_tenure("restarted")
+
+    # -- taking turns -----------------------------------------------------------------------------
+
+    async def admit(self) -> None:
+        """Wait until nobody holds the cell. In order of arrival."""
+        if self.holder is not None or self._waiting:
+            await self._queue(None)
+
+    async def hold(self, holder: str, *, closed: bool = False) -> None:
+        """Wait until nobody holds the cell, then hold it. In order of arrival.
+
+        Args:
+            holder: the turn's id.
+            closed: whether calls that the holder itself has caused must not pass.
+        """
+        if self.holder != holder and not self.try_hold(holder, closed=closed):
+            await self._queue(holder)
+        self.closed = closed
+
+    def try_hold(self, holder: str, *, closed: bool) -> bool:
+        """Hold the cell if nobody does and nobody waits to."""
+        if self.holder is not None or self._waiting:
+            return False
+        self.holder = holder
+        self.closed = closed
+        return True
+
+    async def _queue(self, holder: str | None) -> None:
+        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        place = (gate, holder)
+        self._waiting.append(place)
+        try:
+            await gate
+        except BaseException:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            elif holder is not None:
+                self.release(holder)
+            raise
+
+    def release(self, holder: str) -> None:
+        """Let the next one go on; nothing if ``holder`` does not hold the cell."""
+        if self.holder != holder:
+            return
+        self.holder = None
+        self.closed = False
+        while self._waiting and self.holder is None:
+            gate, self.holder = self._waiting.popleft()
+            if gate.done():
+                self.holder = None
+            else:
+                gate.set_result(None)
+
+
+def _finish(done: asyncio.Future[None], _: asyncio.Future[None]) -> None:
+    if not done.done():
+        done.set_result(None)

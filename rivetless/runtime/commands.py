@@ -1,0 +1,212 @@
+"""What a host may ask of the runtime: a few frozen commands, and what comes back.
+
+A host is a translator. It turns whatever happened (an HTTP request, a frame on a socket, a wake-up
+message) into one of these, hands it to ``Runtime``, and turns the answer back.
+Values in commands and answers are *plain*: what ``protocol.values.untag`` makes of wire data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rivetless.actor.turn import RequestInfo
+from rivetless.keys import Address
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """An existing life. Attributes: namespace it must be in; its id."""
+
+    namespace: str | None
+    actor_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByKey:
+    """Whatever actor has the address now.
+
+    Attributes:
+        address: namespace, name (as on the wire) and key.
+        create: make it if there is none (``getOrCreate``); else ``actor.not_found``.
+        input: plain input for the creation, used only if this call creates.
+    """
+
+    address: Address
+    create: bool = False
+    input: object = None
+
+
+Target = ById | ByKey
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a call comes from and how long it may take; the same for every command that runs code.
+
+    Attributes:
+        request: the HTTP request or upgrade, where there is one.
+        params: connection parameters of a stateless call, as plain values.
+        call_key: identifies the call so that a repeat gets the stored answer; already scoped to
+            the caller ("a:" + call key for actors, "i:" + Idempotency-Key for clients).
+        chain: actor ids of the call this one is part of, outermost first.
+        deadline: Unix seconds after which the host cannot deliver an answer.
+        ray_id: trace id.
+    """
+
+    request: RequestInfo | None = None
+    params: object = None
+    call_key: str | None = None
+    chain: tuple[str, ...] = ()
+    deadline: float | None = None
+    ray_id: str | None = None
+
+
+NOWHERE = Origin()
+
+
+@dataclass(frozen=True, slots=True)
+class GetActor:
+    """Look an actor up, or create it with ``ByKey(create=True)``. Answer: ``ActorInfo``.
+
+    Attributes:
+        exclusive: fail with ``actor.duplicate_key`` if it exists (``POST /actors``).
+    """
+
+    target: Target
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallAction:
+    """Run an action for a stateless call, on a connection of its own. Answer: ``ActionResult``."""
+
+    target: Target
+    action: str
+    args: list[object]
+    origin: Origin = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class OpenConnection:
+    """A socket was accepted: run the connection hooks and record it. Answer: ``ActorInfo``.
+
+    Attributes:
+        conn_id: chosen by the host.
+        kind: ``"events"`` or ``"raw"``.
+        host: the id under which the host's sockets are reachable.
+    """
+
+    target: Target
+    conn_id: str
+    kind: str
+    host: str
+    origin: Origin = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionAction:
+    """Run an action for a connection. Answer: ``ActionResult``."""
+
+    actor_id: str
+    conn_id: str
+    frame_id: int
+    action: str
+    args: list[object]
+    origin: Origin = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    """A connection starts or stops to listen to an event. Answer: ``None``; may be refused."""
+
+    actor_id: str
+    conn_id: str
+    event: str
+    subscribe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A raw WebSocket received a message. Answer: ``None``.
+
+    Attributes:
+        index: number of the message on its socket, from 0.
+    """
+
+    actor_id: str
+    conn_id: str
+    index: int
+    data: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseConnection:
+    """A socket is gone: forget the connection, run ``on_disconnect`` once. Answer: ``None``."""
+
+    actor_id: str
+    conn_id: str
+    code: int = 1005
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """An HTTP request for ``on_request``. Answer: ``RawResponse``."""
+
+    target: Target
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyActor:
+    """Destroy from outside (``DELETE /actors/{id}``). Answer: ``None``; idempotent."""
+
+    target: ById
+
+
+@dataclass(frozen=True, slots=True)
+class SleepActor:
+    """End this process's tenure of an actor: run ``on_sleep``, drop vars. Answer: ``None``."""
+
+    target: ById
+
+
+@dataclass(frozen=True, slots=True)
+class ListActors:
+    """List actors of a name, newest first. Answer: ``list[ActorInfo]``."""
+
+    namespace: str
+    name: str
+    limit: int = 100
+    before: float | None = None
+    include_destroyed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ActorInfo:
+    """One actor, as management answers it. Times are Unix seconds."""
+
+    actor_id: str
+    address: Address
+    created_at: float
+    destroyed_at: float | None = None
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """The answer of an action: its plain output and who gave it."""
+
+    output: object
+    actor_id: str
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """The whole answer of ``on_request``."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    actor_id: str
+    key: tuple[str, ...]

@@ -1,0 +1,332 @@
+"""Connections: opened, listened on, spoken over, closed.
+
+A connection is what the store says it is; the socket is somewhere else. So its hooks are turns like
+any other, and nothing here remembers a socket.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from rivetless import errors
+from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.runtime import records
+from rivetless.runtime.cell import CachedConn
+from rivetless.runtime.commands import (
+    NOWHERE,
+    ActorInfo,
+    ById,
+    CloseConnection,
+    OpenConnection,
+    Origin,
+    RawMessage,
+    Subscribe,
+)
+from rivetless.runtime.job import Job, digest
+from rivetless.store.base import Changes, Collection, RecordKey, StoreError
+
+if TYPE_CHECKING:
+    from rivetless.actor.definition import ActorDefinition
+    from rivetless.runtime.runtime import Runtime
+    from rivetless.runtime.turn import ActorTurn
+
+CONNECT_HOOKS = frozenset({"on_before_connect", "create_conn_state", "on_connect", "on_disconnect"})
+MAX_EVENT_NAME = 256
+
+
+class Connections:
+    """Handles the commands of sockets, and the connection of each stateless call."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    # -- hooks ------------------------------------------------------------------------------------
+
+    def ephemeral(self, origin: Origin) -> ConnInfo:
+        """Make the connection of one stateless call; it exists for the call alone."""
+        return ConnInfo(
+            str(uuid.UUID(int=self._runtime.random_bits(128), version=4)),
+            "call",
+            origin.params,
+            None,
+            origin.request,
+        )
+
+    def stateless(self, definition: ActorDefinition) -> bool:
+        """Whether a connection of the actor needs no hook, state or check at all."""
+        return (
+            definition.conn_state is None
+            and definition.params is None
+            and not definition.hooks & CONNECT_HOOKS
+        )
+
+    async def connect(self, turn: ActorTurn, conn: ConnInfo) -> None:
+        """Run the hooks that let a connection in, within the turn."""
+        definition, actor = turn.definition, turn.actor
+        options, hooks = definition.options, definition.hooks
+        hook = self._runtime.lifecycle.hook
+        params = definition.check_params(conn.params)
+        if "on_before_connect" in hooks:
+            await hook(
+                "on_before_connect",
+                options.on_before_connect_timeout,
+                actor.on_before_connect(params),
+            )
+        if definition.conn_state is not None:
+            turn.set_conn_state(
+                conn,
+                await hook(
+                    "create_conn_state",
+                    options.create_conn_state_timeout,
+                    definition.create_conn_state(actor, params),
+                ),
+            )
+        turn.conn_visible = True
+        if "on_connect" in hooks:
+            await hook("on_connect", options.on_connect_timeout, actor.on_connect(turn.face(conn)))
+
+    async def disconnect(self, turn: ActorTurn, conn: ConnInfo) -> None:
+        """Run the hook that ends a connection, within the turn."""
+        turn.conn_visible = False
+        if "on_disconnect" in turn.definition.hooks:
+            await self._runtime.lifecycle.hook(
+                "on_disconnect",
+                turn.definition.options.on_connect_timeout,
+                turn.actor.on_disconnect(turn.face(conn)),
+            )
+
+    async def prepare(self, turn: ActorTurn, conn: ConnInfo) -> None:
+        """Load what a turn may ask of its connection without waiting."""
+        cached = turn.cell.conns.get(conn.id)
+        if cached is not None:
+            return
+        state: bytes | None = None
+        if turn.definition.conn_state is not None:
+            await turn.cell.durable(turn.base)
+            record = await records.find_record(
+                self._runtime.store, turn.actor_id, Collection.CONN_STATE, conn.id.encode()
+            )
+            if record is None:
+                raise _no_connection()
+            state = record.data
+            turn.read_records = True
+        turn.cell.conns[conn.id] = CachedConn(conn, state)
+
+    async def find(self, actor_id: str, conn_id: str) -> ConnInfo:
+        """Return a connection's unchanging part.
+
+        Raises:
+            ActorError: ``connection.not_found``.
+        """
+        info = self._runtime.known_conn(actor_id, conn_id)
+        if info is None:
+            record = await records.find_record(
+                self._runtime.store, actor_id, Collection.CONNECTION, conn_id.encode()
+            )
+            if record is None:
+                raise _no_connection()
+            info = records.read_connection(record)
+            self._runtime.remember_conn(actor_id, info)
+        return info
+
+    # -- commands ---------------------------------------------------------------------------------
+
+    async def open(self, command: OpenConnection) -> ActorInfo:
+        """Let a socket in: run the hooks and write the connection down."""
+        runtime, target = self._runtime, command.target
+        definition = await runtime.definition_of(target)
+        conn = ConnInfo(
+            command.conn_id,
+            command.kind,
+            command.origin.params,
+            command.host,
+            _without_body(command.origin.request),
+        )
+
+        async def body(turn: ActorTurn) -> ActorInfo:
+            turn.conn_visible = False
+            turn.cell.conns[conn.id] = CachedConn(conn, None)
+            await self.connect(turn, conn)
+            turn.puts.append(records.connection_record(conn))
+            if conn.kind == "raw" and "on_websocket" in definition.hooks:
+                await turn.actor.on_websocket(turn.raw_face(conn))
+            return ActorInfo(turn.actor_id, turn.address, 0.0, created=turn.job.created)
+
+        timeout = (
+            definition.options.action_timeout
+            if conn.kind == "raw"
+            else definition.options.on_connect_timeout
+        )
+        job = Job(
+            definition,
+            body,
+            label="connect",
+            deadline=runtime.deadline(definition, command.origin.deadline, timeout),
+            origin=command.origin,
+            conn=conn,
+            request=conn.request,
+            timeout=timeout,
+            turn_id=digest("connect", conn.id),
+        )
+        info: ActorInfo = await runtime.execution.run(target, job)
+        runtime.remember_conn(info.actor_id, conn)
+        return info
+
+    async def subscribe(self, command: Subscribe) -> None:
+        """Begin or cease to listen to an event.
+
+        Raises:
+            ActorError: ``auth.forbidden`` when ``can_subscribe`` says no.
+        """
+        event = command.event
+        if not event or "\0" in event or len(event.encode()) > MAX_EVENT_NAME:
+            raise errors.invalid_request(
+                f"An event's name has 1 to {MAX_EVENT_NAME} bytes and no NUL."
+            )
+        runtime, actor_id, conn_id = self._runtime, command.actor_id, command.conn_id
+        definition = await runtime.definition_of(ById(None, actor_id))
+        conn = await self.find(actor_id, conn_id)
+        declared = definition.find_event(event)
+        if declared is not None:
+            event = declared.name
+        commit_id = runtime.fresh_commit_id()
+        if not command.subscribe:
+            changes = Changes(commit_id, deletes=(records.subscription_key(event, conn_id),))
+            await runtime.commit_loose(actor_id, changes)
+            return
+        if conn.host is None:
+            return
+        record = records.subscription_record(event, conn_id, conn.host)
+        if declared is None or declared.can_subscribe is None:
+            await runtime.commit_loose(actor_id, Changes(commit_id, puts=(record,)))
+            return
+        check = declared.can_subscribe
+
+        async def body(turn: ActorTurn) -> None:
+            await self.prepare(turn, conn)
+            allowed: object = await check(turn.actor)
+            if allowed is not True:
+                if allowed is not False:
+                    turn.log.error("can_subscribe of %s returned %r, not a bool", event, allowed)
+                raise errors.forbidden()
+            turn.puts.append(record)
+
+        timeout = definition.options.on_before_connect_timeout
+        job = Job(
+            definition,
+            body,
+            label=f"can_subscribe of {event}",
+            deadline=runtime.deadline(definition, None, timeout),
+            conn=conn,
+            request=conn.request,
+            timeout=timeout,
+        )
+        await runtime.execution.run(ById(None, actor_id), job)
+
+    async def raw_message(self, command: RawMessage) -> None:
+        """Give a raw WebSocket's message to the actor."""
+        runtime = self._runtime
+        target = ById(None, command.actor_id)
+        definition = await runtime.definition_of(target)
+        if "on_websocket_message" not in definition.hooks:
+            return
+        conn = await self.find(command.actor_id, command.conn_id)
+
+        async def body(turn: ActorTurn) -> None:
+            await self.prepare(turn, conn)
+            await turn.actor.on_websocket_message(turn.raw_face(conn), command.data)
+
+        timeout = definition.options.action_timeout
+        job = Job(
+            definition,
+            body,
+            label="on_websocket_message",
+            deadline=runtime.deadline(definition, None, timeout),
+            conn=conn,
+            request=conn.request,
+            timeout=timeout,
+            turn_id=digest("message", conn.id, str(command.index)),
+        )
+        await runtime.execution.run(target, job)
+
+    async def close(self, command: CloseConnection) -> None:
+        """Forget a connection; its hook runs once, in the same commit."""
+        runtime, actor_id, conn_id = self._runtime, command.actor_id, command.conn_id
+        runtime.forget_conn(actor_id, conn_id)
+        record = await records.find_record(
+            runtime.store, actor_id, Collection.CONNECTION, conn_id.encode()
+        )
+        if record is None:
+            return
+        conn = records.read_connection(record)
+        deletes = records.connection_keys(
+            conn_id, await records.events_of(runtime.store, actor_id, conn_id)
+        )
+        target = ById(None, actor_id)
+        try:
+            definition = await runtime.definition_of(target)
+        except errors.ActorError:
+            # The actor was destroyed (then this does nothing), or its class is no longer served.
+            await self._drop(actor_id, deletes)
+            return
+        hook = "on_websocket_close" if conn.kind == "raw" else "on_disconnect"
+        if not definition.hooks & {hook, "on_disconnect"}:
+            changes = Changes(runtime.fresh_commit_id(), deletes=deletes)
+            await runtime.commit_loose(actor_id, changes)
+            return
+
+        async def body(turn: ActorTurn) -> None:
+            await turn.cell.durable(turn.base)
+            key = conn_id.encode()
+            store = runtime.store
+            if await records.find_record(store, actor_id, Collection.CONNECTION, key) is None:
+                return  # somebody else was faster, and ran the hooks
+            await self.prepare(turn, conn)
+            turn.deletes.extend(deletes)
+            turn.conn_visible = False
+            if conn.kind == "raw" and "on_websocket_close" in definition.hooks:
+                await turn.actor.on_websocket_close(turn.raw_face(conn), command.code)
+            await self.disconnect(turn, conn)
+
+        timeout = definition.options.on_connect_timeout
+        job = Job(
+            definition,
+            body,
+            label="disconnect",
+            deadline=runtime.deadline(definition, None, timeout),
+            origin=NOWHERE,
+            conn=conn,
+            request=conn.request,
+            timeout=timeout,
+            turn_id=digest("disconnect", conn.id),
+        )
+        try:
+            await runtime.execution.run(target, job)
+        except errors.ActorError as error:
+            # The hook failed; the connection is gone all the same.
+            if error.name != "actor.not_found":
+                runtime.log.warning("on_disconnect of %s failed: %s", definition.name, error)
+                await self._drop(actor_id, deletes)
+        except Exception:
+            runtime.log.exception("on_disconnect of %s failed", definition.name)
+            await self._drop(actor_id, deletes)
+
+    async def _drop(self, actor_id: str, deletes: tuple[RecordKey, ...]) -> None:
+        try:
+            await self._runtime.commit_loose(
+                actor_id,
+                Changes(self._runtime.fresh_commit_id(), deletes=deletes),
+            )
+        except (errors.ActorError, StoreError):
+            self._runtime.log.warning("a connection of %s was not forgotten", actor_id)
+
+
+def _no_connection() -> errors.ActorError:
+    return errors.ActorError("connection", "not_found", "The connection does not exist any more.")
+
+
+def _without_body(request: RequestInfo | None) -> RequestInfo | None:
+    if request is None or not request.body:
+        return request
+    return RequestInfo(request.method, request.url, request.headers)

@@ -1,0 +1,75 @@
+"""How a turn's handler is awaited, so that the turn notices what the handler waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from rivetless.runtime.turn import ActorTurn
+
+T = TypeVar("T")
+
+
+class PortCall(Generic[T]):
+    """Awaits something of ours; the turn can tell its futures from others."""
+
+    __slots__ = ("_turn", "_work")
+
+    def __init__(self, turn: ActorTurn, work: Awaitable[T]) -> None:
+        self._turn = turn
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        turn = self._turn
+        steps = self._work.__await__()
+        try:
+            waited = next(steps)
+            while True:
+                turn.port = waited
+                try:
+                    sent = yield waited
+                except BaseException as error:
+                    turn.port = None
+                    waited = steps.throw(error)
+                else:
+                    turn.port = None
+                    waited = steps.send(sent)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
+class Drive(Generic[T]):
+    """Awaits a handler and watches what it waits for.
+
+    What a handler reads is not durable yet when turns commit in groups. Before it first waits for
+    the outside world (a request to another service, say), the base it saw is made durable, so
+    nothing can be seen outside that a crash would undo.
+    """
+
+    __slots__ = ("_turn", "_work")
+
+    def __init__(self, turn: ActorTurn, work: Coroutine[Any, Any, T]) -> None:
+        self._turn = turn
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        turn, work = self._turn, self._work
+        try:
+            waited = work.send(None)
+            while True:
+                try:
+                    # ``asyncio.sleep(0)`` waits for nothing (``None``) and reaches nobody.
+                    if waited is not None and waited is not turn.port and not turn.job.outside:
+                        turn.job.outside = True
+                        if turn.base.step is not None:
+                            yield from turn.cell.durable(turn.base).__await__()
+                    sent = yield waited
+                except BaseException as error:
+                    waited = work.throw(error)
+                else:
+                    waited = work.send(sent)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result

@@ -1,0 +1,344 @@
+"""Runs turns until they are committed: enter, run, settle; again when somebody was faster."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from rivetless import errors
+from rivetless.clock import Timeout, sleep, within
+from rivetless.runtime import replies
+from rivetless.runtime.cell import Cell, Step, Superseded, tick
+from rivetless.runtime.commands import ById, Target
+from rivetless.runtime.job import MAX_CHAIN, Job
+from rivetless.runtime.records import find_record
+from rivetless.runtime.turn import ActorTurn
+from rivetless.serde import UnstorableError
+from rivetless.store.base import Changes, Collection, Record, TooLarge
+
+if TYPE_CHECKING:
+    from rivetless.runtime.runtime import Runtime
+
+PAUSE: Final = (0.002, 0.02)
+"""Bounds, in seconds, of the pause after a second conflict."""
+
+PATIENCE: Final = 3
+"""Conflicts after which a turn takes the lease."""
+
+
+class Execution:
+    """The pipeline of a turn. One for each runtime."""
+
+    def __init__(self, runtime: Runtime, rng: random.Random) -> None:
+        self._runtime = runtime
+        self._rng = rng
+
+    async def run(self, target: Target, job: Job) -> Any:
+        """Run a job until its turn is committed; return what its body returned.
+
+        Raises:
+            ActorError: what the handler raised, or why it could not be run.
+        """
+        if len(job.origin.chain) >= MAX_CHAIN:
+            raise errors.deadlock(job.origin.chain)
+        job.started = tick()
+        while True:
+            cell = await self._runtime.cell_for(target)
+            cell.running += 1
+            try:
+                return await self._attempt(cell, target, job)
+            except Superseded as lost:
+                superseded = lost
+            except BaseException:
+                self._leave(cell, job)
+                raise
+            finally:
+                cell.running -= 1
+                self._runtime.used(cell)
+            await self._after_conflict(cell, job, superseded)
+
+    async def _attempt(self, cell: Cell, target: Target, job: Job) -> Any:
+        await self._enter(cell, target, job)
+        if job.origin.call_key is not None:
+            stored = await replies.find(self._runtime.store, self._runtime.clock, cell, job)
+            if stored is not None:
+                self._leave(cell, job)
+                return self._runtime.stored_answer(cell, replies.decode(stored))
+        turn = ActorTurn(self._runtime, cell, job, cell.actor_id)
+        renewal = self._runtime.leases.keep(turn) if job.leased else None
+        try:
+            timeout = Timeout(self._runtime.clock, job.timeout)
+            try:
+                async with timeout:
+                    result = await turn.drive(job.body(turn))
+            except TimeoutError as error:
+                if not timeout.expired:
+                    raise
+                raise errors.make("actor.action_timed_out") from error
+            await self._settle(turn)
+        except Superseded:
+            raise
+        except Exception as error:
+            await self._failed(turn, error)
+            raise
+        finally:
+            turn.end("ended")
+            if renewal is not None:
+                renewal.cancel()
+        self._leave(cell, job)
+        self._runtime.after_commit(turn)
+        return result
+
+    # -- entering ---------------------------------------------------------------------------------
+
+    async def _enter(self, cell: Cell, target: Target, job: Job) -> None:
+        """Return when a turn of the job may begin on the cell."""
+        tries = 0
+        while True:
+            if not (cell.known and cell.awake):
+                await self._runtime.lifecycle.begin(cell, target, job)
+            if isinstance(target, ById) and cell.actor_id != target.actor_id:
+                if cell.checked >= job.started:
+                    raise errors.not_found()
+                cell.forget()
+                continue
+            if cell.holder is None and cell.lease is None and not self._wants_lease(job):
+                return
+            turn_id = job.turn_id(self._runtime.fresh_id)
+            lease = cell.lease
+            if lease is not None and self._runtime.leases.blocks(lease, turn_id):
+                if not job.descends_from(lease.holder):
+                    await self._wait_for_lease(cell, job, tries)
+                    tries += 1
+                    continue
+                if lease.closed:
+                    raise errors.deadlock((*job.origin.chain, job.link(cell.address, turn_id)))
+            if cell.holder not in (None, turn_id):
+                if job.descends_from(cell.holder or ""):
+                    if cell.closed:
+                        raise errors.deadlock((*job.origin.chain, job.link(cell.address, turn_id)))
+                    return
+                if not self._wants_lease(job):
+                    await self._until_deadline(job, cell.admit())
+                    continue
+            if not self._wants_lease(job):
+                return
+            if not job.leased:
+                await self._until_deadline(job, cell.hold(turn_id, closed=job.closed))
+                job.leased = True
+                continue  # the wait was long enough for everything to have changed
+            owned = lease is not None and lease.holder == turn_id
+            if not owned and (job.exclusive or job.elsewhere):
+                await self._runtime.leases.take(cell, job, turn_id, self._runtime.fresh_commit_id())
+            return
+
+    def _wants_lease(self, job: Job) -> bool:
+        return job.exclusive or job.conflicts >= PATIENCE or (job.outside and job.conflicts > 0)
+
+    async def _wait_for_lease(self, cell: Cell, job: Job, tries: int) -> None:
+        """Wait a moment for another process's lease to end, then look at the head again."""
+        self._check_deadline(job)
+        await self._runtime.leases.wait(tries)
+        if cell.lease is not None:
+            cell.forget()
+
+    async def _until_deadline(self, job: Job, waiting: Awaitable[None]) -> None:
+        try:
+            left = job.deadline - self._runtime.clock.now()
+            await within(self._runtime.clock, left, waiting)
+        except TimeoutError:
+            raise errors.make("actor.conflict") from None
+
+    def _check_deadline(self, job: Job) -> None:
+        if self._runtime.clock.now() >= job.deadline:
+            raise errors.make("actor.conflict")
+
+    async def _after_conflict(self, cell: Cell, job: Job, lost: Superseded) -> None:
+        """Decide what a turn that lost does next: run at once, pause, or take the lease."""
+        if job.checkpoints:
+            self._leave(cell, job)
+            raise errors.make("actor.interrupted", {"checkpoints": job.checkpoints})
+        job.conflicts += 1
+        job.elsewhere = job.elsewhere or lost.elsewhere
+        try:
+            self._check_deadline(job)
+            if job.conflicts == 2 and lost.elsewhere:
+                await sleep(self._runtime.clock, self._rng.uniform(*PAUSE))
+        except BaseException:
+            self._leave(cell, job)
+            raise
+
+    def _leave(self, cell: Cell, job: Job) -> None:
+        """Let others in again, at the end of a job that held the actor."""
+        if job.leased:
+            job.leased = False
+            turn_id = job.turn_id(self._runtime.fresh_id)
+            self._runtime.leases.give_back(cell, turn_id, self._runtime.fresh_commit_id())
+            cell.release(turn_id)
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    async def _settle(self, turn: ActorTurn) -> None:
+        """Commit what the run did, or make sure that it has read nothing stale.
+
+        Raises:
+            Superseded: somebody was faster.
+        """
+        if turn.destroying:
+            await self._runtime.lifecycle.run_destroy_hooks(turn)
+        changes = self._changes(turn)
+        cell = turn.cell
+        if changes is None:
+            if turn.read_records and (moved := cell.moved(turn.base)) is not None:
+                raise moved
+            await cell.validate(turn.base, turn.job.started)
+            if turn.effects:
+                await self._runtime.let_out(turn)
+            return
+        if changes.versioned:
+            turn.check_base()
+        elif turn.has_read:
+            await cell.validate(turn.base, turn.job.started)
+            if turn.read_records and (moved := cell.moved(turn.base)) is not None:
+                raise moved
+        if self._runtime.leases.ends_with(cell, turn) and changes.versioned:
+            changes = replace(changes, lease=None)
+        step = Step(changes, tuple(turn.effects))
+        cell.stage(step)
+        turn.remember_conns(changes)
+        await step.done
+
+    def _changes(self, turn: ActorTurn) -> Changes | None:
+        try:
+            changes = turn.changes()
+        except UnstorableError as error:
+            raise errors.ActorError("actor", "invalid_operation", str(error)) from error
+        if changes is not None:
+            self._check_sizes(changes)
+        return changes
+
+    def _check_sizes(self, changes: Changes) -> None:
+        """Refuse one turn's changes alone, rather than those of all it would be committed with."""
+        limits = self._runtime.store.capabilities
+        try:
+            if changes.puts or changes.deletes:
+                count = len(changes.puts) + len(changes.deletes)
+                if count > limits.max_commit_records:
+                    raise TooLarge("the commit", count, limits.max_commit_records)
+                for record in changes.puts:
+                    if len(record.data) > limits.max_record_bytes:
+                        raise TooLarge("a record", len(record.data), limits.max_record_bytes)
+        except TooLarge as error:
+            raise errors.ActorError("actor", "invalid_operation", str(error)) from error
+
+    async def _failed(self, turn: ActorTurn, error: Exception) -> None:
+        """Make sure that a failure was not caused by a stale read, before it is told to anybody.
+
+        Raises:
+            Superseded: it may have been.
+        """
+        turn.end("failed")
+        for work in turn.later:
+            work.close()
+        if turn.creation is None:
+            await turn.cell.validate(turn.base, turn.job.started)
+        if not isinstance(error, errors.ActorError):
+            turn.log.error("unhandled error in %s", turn.job.label, exc_info=error)
+
+    # -- what a handler may ask for in the middle -------------------------------------------------
+
+    async def refresh(self, turn: ActorTurn) -> None:
+        """Move a turn that has written nothing to the newest state."""
+        cell = turn.cell
+        head = cell.head
+        current = self._runtime.store.current
+        if head is not None and cell.known and not await current(head.actor_id, head.version):
+            cell.forget()
+        if not cell.known:
+            await self._runtime.lifecycle.load(cell)
+        if not cell.known or cell.actor_id != turn.actor_id:
+            raise Superseded(elsewhere=True)
+        turn.base = cell.snapshot()
+
+    async def checkpoint(self, turn: ActorTurn) -> None:
+        """Commit what there is and go on; from here on the turn is at most once."""
+        job, cell = turn.job, turn.cell
+        first = job.checkpoints == 0
+        self._hold_now(turn, closed=True)
+        changes = self._changes(turn) or Changes(self._runtime.fresh_commit_id())
+        turn.check_base()
+        if first:
+            lease = self._runtime.leases.change(job, turn.turn_id)
+            started, spilled = replies.remember(self._runtime.clock, cell, job, replies.STARTED)
+            changes = replace(
+                changes,
+                replies=(*changes.replies, *started),
+                puts=(*changes.puts, *spilled),
+            )
+            if lease is not None:
+                changes = replace(changes, lease=lease)
+        if changes.empty and not turn.effects:
+            job.checkpoints += 1
+            return
+        step = Step(changes, tuple(turn.effects))
+        cell.stage(step)
+        turn.remember_conns(changes)
+        await step.done
+        job.checkpoints += 1
+        turn.go_on_from_here()
+
+    async def once(self, turn: ActorTurn, name: str, fn: Callable[[], Awaitable[Any]]) -> Any:
+        """Run ``fn`` unless an earlier run (or an earlier attempt at the same turn) has done it."""
+        job, cell, runtime = turn.job, turn.cell, self._runtime
+        if job.once is None:
+            job.once = {}
+        if name in job.once:
+            return job.once[name]
+        key = f"once:{turn.turn_id}:{name}".encode()
+        if job.durable_cause:
+            record = await turn.port_call(
+                find_record(runtime.store, turn.actor_id, Collection.REPLY, key)
+            )
+            if record is not None:
+                job.once[name] = value = replies.decode(record.data)
+                return value
+        self._hold_now(turn, closed=job.closed)
+        turn.check_base()
+        lease = cell.lease
+        if lease is None or lease.holder != turn.turn_id:
+            await turn.port_call(
+                runtime.leases.take(cell, job, turn.turn_id, runtime.fresh_commit_id())
+            )
+            turn.base = cell.snapshot()
+        await turn.port_call(turn.reach_out())
+        value = await fn()
+        data = replies.encode(value)
+        expires_at = runtime.clock.now() + replies.KEPT
+        step = Step(
+            Changes(
+                runtime.fresh_commit_id(),
+                puts=(Record(Collection.REPLY, key, data, expires_at=expires_at),),
+            )
+        )
+        cell.stage(step)
+        await turn.port_call(step.done)
+        job.once[name] = value
+        return value
+
+    def _hold_now(self, turn: ActorTurn, *, closed: bool) -> None:
+        """Hold the actor from here on, in the middle of a run.
+
+        Raises:
+            Superseded: somebody else holds it; the next run waits for it before it begins.
+        """
+        job, cell = turn.job, turn.cell
+        if job.leased:
+            job.closed = cell.closed = closed or cell.closed
+            return
+        if not cell.try_hold(turn.turn_id, closed=closed):
+            job.conflicts = max(job.conflicts, PATIENCE)
+            raise Superseded(elsewhere=False)
+        job.leased = True
+        job.closed = closed

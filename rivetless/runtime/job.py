@@ -1,0 +1,136 @@
+"""What stays the same while a turn is run again and again: what to run, for whom, until when."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from rivetless.keys import serialise
+from rivetless.runtime.commands import NOWHERE, Origin
+
+if TYPE_CHECKING:
+    from rivetless.actor.definition import ActorDefinition
+    from rivetless.actor.turn import ConnInfo, RequestInfo
+    from rivetless.keys import Address
+    from rivetless.runtime.turn import ActorTurn
+
+Body = Callable[["ActorTurn"], Coroutine[Any, Any, Any]]
+"""Runs the user's code in a turn and returns the answer; may be called once per run."""
+
+MAX_CHAIN: Final = 32
+"""How many actors one call may pass through: no circle of calls goes on for ever."""
+
+
+class Job:
+    """One thing to be done to an actor, however many runs that takes.
+
+    Attributes:
+        definition: the actor's definition.
+        body: what to run.
+        origin: where the call comes from.
+        conn: the connection it is for.
+        request: the HTTP request or upgrade behind it.
+        timeout: seconds the handler may take in one run; ``None`` for no limit of its own.
+        exclusive: whether the lease is taken before the first run.
+        check: hash of action and arguments, for calls with a key.
+        deadline: Unix seconds until which it may be tried.
+        label: what it does, for logs.
+        created: whether its present run began the actor's life.
+        conflicts: how often somebody else was faster.
+        elsewhere: whether one of them was another process.
+        outside: whether a run has reached something other than our own ports.
+        leased: whether it holds the actor; ``closed`` says that nothing passes through.
+        checkpoints: how many commits ``save_state`` made in the present run.
+        once: results of ``once``, by name.
+    """
+
+    __slots__ = (
+        "_turn_id",
+        "body",
+        "check",
+        "checkpoints",
+        "closed",
+        "conflicts",
+        "conn",
+        "created",
+        "deadline",
+        "definition",
+        "elsewhere",
+        "exclusive",
+        "label",
+        "leased",
+        "once",
+        "origin",
+        "outside",
+        "request",
+        "started",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        definition: ActorDefinition,
+        body: Body,
+        *,
+        label: str,
+        deadline: float,
+        origin: Origin = NOWHERE,
+        conn: ConnInfo | None = None,
+        request: RequestInfo | None = None,
+        timeout: float | None = None,
+        exclusive: bool = False,
+        turn_id: str | None = None,
+        check: str = "",
+    ) -> None:
+        self.definition = definition
+        self.body = body
+        self.origin = origin
+        self.conn = conn
+        self.request = request
+        self.timeout = timeout
+        self.exclusive = exclusive
+        self.check = check
+        self.label = label
+        self.created = False
+        self.elsewhere = False
+        self.deadline = deadline
+        self.started = 0
+        self.conflicts = 0
+        self.outside = False
+        self.leased = False
+        self.closed = exclusive
+        self.checkpoints = 0
+        self.once: dict[str, object] | None = None
+        self._turn_id = turn_id
+
+    def turn_id(self, fresh: Callable[[], str]) -> str:
+        """Return the job's turn id: from its durable cause, or ``fresh`` and then kept."""
+        if self._turn_id is None:
+            key = self.origin.call_key
+            self._turn_id = fresh() if key is None else digest("turn", key)
+        return self._turn_id
+
+    @property
+    def durable_cause(self) -> bool:
+        """Whether a later job, perhaps in another process, may have the same turn id."""
+        return self.origin.call_key is not None
+
+    def link(self, address: Address, turn_id: str) -> str:
+        """Name this turn in a chain of calls."""
+        return f"{address.name}[{serialise(address.key)}]@{turn_id}"
+
+    def descends_from(self, holder: str) -> bool:
+        """Whether the job is part of a call that the turn ``holder`` has made."""
+        suffix = f"@{holder}"
+        return any(link.endswith(suffix) for link in self.origin.chain)
+
+
+def digest(*parts: str) -> str:
+    """Return 128 bits of a hash over ``parts``, as text."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode()
+        state.update(len(data).to_bytes(4, "big"))
+        state.update(data)
+    return state.hexdigest()

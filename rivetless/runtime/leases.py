@@ -1,0 +1,118 @@
+"""The lease: how a turn that keeps losing, or must not be repeated, gets an actor to itself.
+
+It is an aid to progress only. Taking it moves the head's version, so nothing prepared before can
+overwrite what the holder does; other turns see it and wait. Data never depends on it: every commit
+is still fenced by the version.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from rivetless.clock import Clock, Timer, sleep
+from rivetless.runtime.cell import Cell, Step
+from rivetless.store.base import Changes, Lease, Store
+
+if TYPE_CHECKING:
+    from rivetless.runtime.job import Job
+    from rivetless.runtime.turn import ActorTurn
+
+LENGTH: Final = 10.0
+"""Seconds a lease is taken for; renewed at half, so a process that died blocks nobody for long."""
+
+POLL: Final = (0.01, 0.25)
+"""Shortest and longest pause, in seconds, of a turn that waits for another process's lease."""
+
+
+class Leases:
+    """Takes, renews and gives back leases in the store."""
+
+    def __init__(self, store: Store, clock: Clock, rng: random.Random) -> None:
+        self._store = store
+        self._clock = clock
+        self._rng = rng
+
+    def change(self, job: Job, turn_id: str) -> Lease | None:
+        """Return the lease to write for a job; ``None`` where memory is enough."""
+        if self._store.capabilities.single_writer:
+            return None
+        now = self._clock.now()
+        until = now + min(LENGTH, max(job.deadline - now, 0.1))
+        return Lease(turn_id, until, job.origin.chain, closed=job.closed)
+
+    def blocks(self, lease: Lease | None, turn_id: str) -> bool:
+        """Whether a lease belongs to somebody else and has not run out."""
+        return (
+            lease is not None and lease.holder != turn_id and lease.expires_at > self._clock.now()
+        )
+
+    def ends_with(self, cell: Cell, turn: ActorTurn) -> bool:
+        """Whether a turn's commit takes the lease away: its own, or one that has run out."""
+        lease = cell.lease
+        if lease is None:
+            return False
+        return lease.holder == turn.turn_id or lease.expires_at <= self._clock.now()
+
+    async def take(self, cell: Cell, job: Job, turn_id: str, commit_id: str) -> None:
+        """Write the lease.
+
+        Raises:
+            Superseded: somebody was faster.
+        """
+        lease = self.change(job, turn_id)
+        if lease is not None:
+            step = Step(Changes(commit_id, lease=lease))
+            cell.stage(step)
+            await step.done
+
+    def give_back(self, cell: Cell, turn_id: str, commit_id: str) -> None:
+        """Release the lease if the turn still has it; without waiting."""
+        lease = cell.lease
+        if lease is not None and lease.holder == turn_id and cell.known:
+            cell.stage(Step(Changes(commit_id, lease=None)))
+
+    def keep(self, turn: ActorTurn) -> Timer | None:
+        """Renew the turn's lease at half its length until the timer is cancelled."""
+        lease = turn.cell.lease
+        if lease is None or lease.holder != turn.turn_id:
+            return None
+        return _Renewal(self, turn)
+
+    def renew(self, turn: ActorTurn) -> None:
+        """Write the lease once more, on behalf of a turn that is still running."""
+        cell = turn.cell
+        lease = self.change(turn.job, turn.turn_id)
+        if lease is None or cell.moved(turn.base) is not None or turn.ended:
+            return
+        cell.stage(Step(Changes(turn.runtime.fresh_commit_id(), lease=lease)))
+        # Nothing that the turn has read has changed: it goes on from here.
+        turn.base = cell.snapshot()
+
+    async def wait(self, tries: int) -> None:
+        """Pause before looking again whether another process's lease has ended."""
+        shortest, longest = POLL
+        await sleep(self._clock, min(longest, shortest * 2**tries) * self._rng.uniform(0.5, 1.0))
+
+    @property
+    def clock(self) -> Clock:
+        """The clock leases run on."""
+        return self._clock
+
+
+class _Renewal:
+    """A timer that calls itself again."""
+
+    __slots__ = ("_leases", "_timer", "_turn")
+
+    def __init__(self, leases: Leases, turn: ActorTurn) -> None:
+        self._leases = leases
+        self._turn = turn
+        self._timer = leases.clock.call_later(LENGTH / 2, self._fire)
+
+    def _fire(self) -> None:
+        self._leases.renew(self._turn)
+        self._timer = self._leases.clock.call_later(LENGTH / 2, self._fire)
+
+    def cancel(self) -> None:
+        self._timer.cancel()

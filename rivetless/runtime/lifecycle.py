@@ -1,0 +1,244 @@
+"""How a life begins and ends, and how a process's tenure of an actor does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rivetless import errors
+from rivetless.clock import within
+from rivetless.keys import actor_id, new_life
+from rivetless.runtime import records
+from rivetless.runtime.cell import Cell, Step
+from rivetless.runtime.commands import NOWHERE, ById, Target
+from rivetless.runtime.effects import Send
+from rivetless.runtime.job import Job
+from rivetless.runtime.ports import ClosePush
+from rivetless.runtime.turn import ActorTurn
+from rivetless.serde import UnstorableError
+from rivetless.store.base import Creation
+
+if TYPE_CHECKING:
+    from rivetless.runtime.runtime import Runtime
+
+T = TypeVar("T")
+
+
+class Lifecycle:
+    """Creates, wakes, puts to sleep and destroys. One for each runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def hook(self, name: str, seconds: float, work: Awaitable[T]) -> T:
+        """Run one hook within its time.
+
+        Raises:
+            ActorError: ``actor.callback_timed_out``.
+        """
+        try:
+            return await within(self._runtime.clock, seconds, work)
+        except TimeoutError as error:
+            metadata = {"callback": name, "timeout": round(seconds * 1000)}
+            raise errors.make("actor.callback_timed_out", metadata) from error
+
+    # -- beginning --------------------------------------------------------------------------------
+
+    async def load(self, cell: Cell) -> None:
+        """Read the head unless somebody just did."""
+        async with cell.lock:
+            if not cell.known:
+                await cell.load()
+
+    async def begin(self, cell: Cell, target: Target, job: Job) -> None:
+        """Load, create and wake, as needed, so that a turn may begin.
+
+        Raises:
+            ActorError: ``actor.not_found``, or what a hook raised.
+            Superseded: another process created the actor meanwhile.
+        """
+        async with cell.lock:
+            if not cell.known:
+                await cell.load()
+            if not cell.known:
+                if isinstance(target, ById) or not target.create:
+                    raise errors.not_found()
+                await self._create(cell, target.input, job)
+                job.created = True
+            elif not cell.awake:
+                await self._wake(cell, job)
+
+    async def _create(self, cell: Cell, plain_input: object, job: Job) -> None:
+        definition = cell.definition
+        given = definition.check_input(plain_input)
+        runtime = self._runtime
+        await self._drain_old(cell)
+        newborn = actor_id(cell.address, new_life(runtime.random_bytes(7)))
+        turn = ActorTurn(runtime, cell, self._job(cell, job, "creation"), newborn)
+        turn.creation = Creation(cell.address, runtime.clock.now())
+        options, hooks = definition.options, definition.hooks
+        try:
+            actor = turn.actor
+            if "on_migrate" in hooks:
+                await self._run(
+                    turn, "on_migrate", options.on_migrate_timeout, actor.on_migrate(True)
+                )
+            if definition.state is not None:
+                turn.set_state(
+                    await self._run(
+                        turn,
+                        "create_state",
+                        options.create_state_timeout,
+                        definition.create_state(actor, given),
+                    )
+                )
+            if "on_create" in hooks:
+                await self._run(
+                    turn, "on_create", options.on_create_timeout, definition.on_create(actor, given)
+                )
+            await self._begin_tenure(turn)
+            changes = turn.changes()
+        except UnstorableError as error:
+            raise errors.ActorError("actor", "invalid_operation", str(error)) from error
+        finally:
+            turn.end("ended")
+        if changes is None:
+            raise AssertionError("a creation always writes")
+        # Held back: the turn that made it necessary joins the same commit.
+        step = Step(changes, tuple(turn.effects), begins_tenure=True)
+        cell.stage(step, newborn=newborn, hold_back=True)
+        cell.awake = True
+        runtime.after_commit(turn)
+
+    async def _drain_old(self, cell: Cell) -> None:
+        """Clear away what is left of an earlier life at the address."""
+        store = self._runtime.store
+        old = await store.load(cell.address)
+        while old is not None and old.destroyed_at is not None:
+            if await store.drain(old.actor_id):
+                return
+            if old.outbox:
+                raise errors.make("guard.service_unavailable")
+            old = await store.load(cell.address)
+
+    async def _wake(self, cell: Cell, job: Job) -> None:
+        definition = cell.definition
+        hooks = definition.hooks
+        if not hooks & {"on_migrate", "create_vars", "on_wake"}:
+            cell.awake = True
+            return
+        turn = ActorTurn(self._runtime, cell, self._job(cell, job, "wake"), cell.actor_id)
+        try:
+            if "on_migrate" in hooks:
+                await self._run(
+                    turn,
+                    "on_migrate",
+                    definition.options.on_migrate_timeout,
+                    turn.actor.on_migrate(False),
+                )
+            await self._begin_tenure(turn)
+            changes = turn.changes()
+            turn.check_base()
+        except UnstorableError as error:
+            raise errors.ActorError("actor", "invalid_operation", str(error)) from error
+        finally:
+            turn.end("ended")
+        if changes is not None or turn.effects:
+            changes = changes or turn.no_changes()
+            step = Step(changes, tuple(turn.effects), begins_tenure=True)
+            cell.stage(step, hold_back=True)
+            turn.remember_conns(changes)
+        cell.awake = True
+        self._runtime.after_commit(turn)
+
+    async def _begin_tenure(self, turn: ActorTurn) -> None:
+        hooks, options = turn.definition.hooks, turn.definition.options
+        actor: Any = turn.actor
+        turn.cell.vars = None
+        if "create_vars" in hooks:
+            turn.cell.vars = await self._run(
+                turn, "create_vars", options.create_vars_timeout, actor.create_vars()
+            )
+        if "on_wake" in hooks:
+            await self._run(turn, "on_wake", options.on_wake_timeout, actor.on_wake())
+
+    async def _run(self, turn: ActorTurn, name: str, seconds: float, work: Awaitable[T]) -> T:
+        return await self.hook(name, seconds, turn.drive(_coroutine(work)))
+
+    def _job(self, cell: Cell, cause: Job, label: str) -> Job:
+        """The job of a lifecycle turn that ``cause`` has made necessary."""
+        return Job(
+            cell.definition,
+            _nothing,
+            label=label,
+            deadline=cause.deadline,
+            origin=NOWHERE,
+            request=cause.request,
+        )
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    async def sleep(self, cell: Cell) -> None:
+        """End this process's tenure: run ``on_sleep``, fire abort signals, forget ``vars``."""
+        if not cell.awake or not cell.known:
+            return
+        target = ById(None, cell.actor_id)
+        if "on_sleep" in cell.definition.hooks:
+            stopping, cell.stopping = cell.stopping, []
+            for fire in stopping:
+                fire("sleep")
+            grace = cell.definition.options.sleep_grace_period
+            job = Job(
+                cell.definition,
+                _on_sleep,
+                label="on_sleep",
+                deadline=self._runtime.clock.now() + grace,
+                timeout=grace,
+            )
+            try:
+                await self._runtime.execution.run(target, job)
+            except Exception:
+                self._runtime.log.warning("on_sleep of %s failed", cell.address, exc_info=True)
+        cell.end_tenure("sleep")
+
+    async def run_destroy_hooks(self, turn: ActorTurn) -> None:
+        """Run what an actor may still do before its last commit; its errors stop nothing."""
+        definition = turn.definition
+        conns = [info async for info in turn.conns()]
+        grace = definition.options.sleep_grace_period
+        if "on_disconnect" in definition.hooks:
+            for info in conns:
+                await self._try(
+                    turn, grace, "on_disconnect", turn.actor.on_disconnect(turn.face(info))
+                )
+        if "on_destroy" in definition.hooks:
+            await self._try(turn, grace, "on_destroy", turn.actor.on_destroy())
+        for info in conns:
+            if info.host is not None:
+                turn.effects.append(Send(info.id, info.host, ClosePush(1000, "", forget=True)))
+        turn.deletes.extend(key for info in conns for key in records.connection_keys(info.id, ()))
+
+    async def _try(self, turn: ActorTurn, seconds: float, name: str, work: Awaitable[Any]) -> None:
+        try:
+            await self._run(turn, name, seconds, work)
+        except Exception:
+            turn.log.warning("%s failed", name, exc_info=True)
+
+    async def drain(self, life: str) -> None:
+        """Delete what a destroyed life has left behind."""
+        while not await self._runtime.store.drain(life):
+            head = await self._runtime.store.load(life)
+            if head is None or head.outbox:
+                return
+
+
+async def _coroutine(work: Awaitable[T]) -> T:
+    return await work
+
+
+async def _nothing(turn: ActorTurn) -> None:
+    """The body of a turn whose hooks are run by hand."""
+
+
+async def _on_sleep(turn: ActorTurn) -> None:
+    await turn.actor.on_sleep()

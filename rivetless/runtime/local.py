@@ -1,0 +1,132 @@
+"""Calls that stay in the process: what ``self.client`` and the test rig talk to."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rivetless import errors
+from rivetless.actor.turn import RequestInfo
+from rivetless.client import calls
+from rivetless.client.client import Client
+from rivetless.client.local import LocalTransport
+from rivetless.keys import Address
+from rivetless.protocol.values import JSON, tag
+from rivetless.runtime.commands import (
+    ActorInfo,
+    ById,
+    ByKey,
+    CallAction,
+    GetActor,
+    Origin,
+    RawRequest,
+    Target,
+)
+
+if TYPE_CHECKING:
+    from rivetless.client.sockets import Socket
+    from rivetless.runtime.runtime import Runtime
+    from rivetless.runtime.turn import ActorTurn
+
+
+class Door(Protocol):
+    """What takes commands: a ``Runtime``, or something in front of one."""
+
+    @abstractmethod
+    async def dispatch(self, command: Any, /) -> Any:
+        """Run a command."""
+
+
+class LocalDispatcher:
+    """Gives a client's calls to a runtime. Implements ``client.transports.Dispatcher``."""
+
+    def __init__(self, runtime: Door, namespace: str) -> None:
+        self._runtime = runtime
+        self._namespace = namespace
+
+    async def call(self, call: calls.ActionCall, /) -> object:
+        """Run an action and return its plain output."""
+        origin = self._origin(call.origin, call.params, call.idempotency_key)
+        command = CallAction(self.target(call.target), call.action, list(call.args), origin)
+        return (await self._dispatch(command)).output
+
+    async def enqueue(self, send: calls.QueueSend, /) -> calls.QueueReply:
+        """Refuse: no actor has queues yet."""
+        raise errors.make("queue.complete_not_configured", name=send.queue)
+
+    async def fetch(self, request: calls.FetchRequest, /) -> calls.FetchResponse:
+        """Make an HTTP request to ``on_request``."""
+        info = RequestInfo(
+            request.method, f"http://127.0.0.1{request.path}", request.headers, request.body
+        )
+        origin = self._origin(request.origin, request.params, None, info)
+        answer = await self._dispatch(RawRequest(self.target(request.target), origin))
+        return calls.FetchResponse(answer.status, answer.headers, answer.body)
+
+    async def locate(self, location: calls.Location, /) -> str:
+        """Return an actor's id; creates it where the target says so."""
+        command = GetActor(self.target(location.target), exclusive=location.exclusive)
+        info: ActorInfo = await self._dispatch(command)
+        return info.actor_id
+
+    async def open_socket(self, request: calls.SocketRequest, /) -> Socket:
+        """Refuse: a turn ends, and a connection of it would end with it."""
+        raise errors.ActorError(
+            "feature",
+            "unsupported",
+            "An actor cannot keep a connection to another actor open between its turns. Let the "
+            "other actor call an action of this one instead of sending it events.",
+        )
+
+    async def _dispatch(self, command: Any) -> Any:
+        try:
+            return await self._runtime.dispatch(command)
+        except Exception as error:
+            # Actors see each other as strangers do: nothing that is masked for clients leaks.
+            raise errors.public_error(error) from error
+
+    def target(self, target: calls.Target) -> Target:
+        """Translate a client's target."""
+        if isinstance(target, calls.ById):
+            return ById(self._namespace, target.actor_id)
+        address = Address(self._namespace, target.name, target.key)
+        return ByKey(address, create=target.create, input=target.input)
+
+    def _origin(
+        self,
+        origin: calls.Origin,
+        params: object,
+        idempotency_key: str | None,
+        request: RequestInfo | None = None,
+    ) -> Origin:
+        key = origin.call_key
+        if key is None and idempotency_key is not None:
+            key = f"i:{idempotency_key}"
+        return Origin(request, params, key, origin.chain, origin.deadline)
+
+
+class TurnCaller:
+    """Says to which turn a call belongs. Implements ``client.local.Caller``."""
+
+    def __init__(self, turn: ActorTurn) -> None:
+        self._turn = turn
+
+    async def begin(self, request: object, /) -> calls.Origin:
+        """Name the call, and wait until what the turn has seen is durable."""
+        turn = self._turn
+        key: str | None = None
+        if isinstance(request, calls.ActionCall):
+            args = json.dumps(tag(list(request.args), JSON)).encode()
+            target = request.target
+            key = turn.call_key(calls.describe(target), request.action, args)
+        await turn.port_call(turn.reach_out())
+        return calls.Origin(key, turn.chain(), turn.job.deadline)
+
+
+def client_for(runtime: Runtime, turn: ActorTurn) -> Client:
+    """Return a client whose calls belong to the turn, in the turn's namespace."""
+    namespace = turn.address.namespace
+    dispatcher = LocalDispatcher(runtime, namespace)
+    transport = LocalTransport(dispatcher, caller=TurnCaller(turn))
+    return Client(transport=transport, clock=runtime.clock)

@@ -1,0 +1,71 @@
+"""What the runtime needs of a host: a way to reach sockets, its own or another host's."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EventPush:
+    """An event for a managed connection; ``args`` are plain values."""
+
+    name: str
+    args: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class RawPush:
+    """A message for a raw WebSocket."""
+
+    data: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePush:
+    """Close the socket. ``forget`` says that the runtime has already dropped the connection."""
+
+    code: int
+    reason: str
+    forget: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Something for sockets, with its place in the actor's order.
+
+    Attributes:
+        actor_id: whose push it is.
+        version: the version of the commit that released it.
+        index: its number within that commit.
+        content: what to send or do.
+        conns: the connections it is for, all on one host.
+    """
+
+    actor_id: str
+    version: int
+    index: int
+    content: EventPush | RawPush | ClosePush
+    conns: tuple[str, ...]
+
+
+class Pusher(Protocol):
+    """Delivers pushes to the sockets of hosts. At most once; never raises for a socket."""
+
+    @abstractmethod
+    async def push(self, host: str, pushes: Sequence[Push]) -> frozenset[str]:
+        """Deliver ``pushes`` in order to sockets held by ``host``.
+
+        Returns the ids of connections that the host says it does not hold (they are gone); empty
+        when the host could not be reached.
+        """
+
+
+class NoSockets:
+    """The pusher of a process without sockets."""
+
+    async def push(self, host: str, pushes: Sequence[Push]) -> frozenset[str]:
+        """Report every connection as gone: nobody can hold a socket here."""
+        return frozenset(conn for push in pushes for conn in push.conns)

@@ -1,0 +1,69 @@
+"""Finds out what became of a commit whose acknowledgement was lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rivetless.store.base import Changes, Conflict, Gone, OutcomeUnknown, Store, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a commit.
+
+    Attributes:
+        applied: whether it was applied; ``None`` when nobody can tell any more.
+        version: the head's version after it, where it was applied.
+    """
+
+    applied: bool | None
+    version: int = 0
+
+
+UNKNOWN = Verdict(applied=None)
+ATTEMPTS = 3
+
+
+async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int) -> Verdict:
+    """Look for a commit in the head, and if it is not there make sure that it never will be.
+
+    A write may still be on its way when its answer is given up. Moving the head's version fences
+    it off: afterwards it has either been applied, which the head's window of recent commit ids
+    shows, or it cannot be any more.
+
+    Args:
+        store: where the commit went.
+        actor_id: the life.
+        changes: what it carried.
+        expected: the version it was prepared on; 0 for a creation.
+    """
+    for _ in range(ATTEMPTS):
+        try:
+            if not changes.versioned:
+                # Puts and deletes of whole records: applying them twice changes nothing.
+                again = replace(changes, counters={})
+                return Verdict(
+                    applied=True, version=await store.commit(actor_id, again, expected=None)
+                )
+            head = await store.load(actor_id)
+            if head is None:
+                if expected:
+                    return UNKNOWN  # the life has ended, perhaps after the commit or by it
+                # A creation names its life: sending it again cannot begin a second one.
+                return Verdict(
+                    applied=True, version=await store.commit(actor_id, changes, expected=0)
+                )
+            if changes.commit_id in head.commits:
+                return Verdict(applied=True, version=head.version)
+            if head.version > expected:
+                # Every version since the base has its id in the window, and ours is not among them.
+                unbroken = head.version - expected <= len(head.commits)
+                return Verdict(applied=False) if unbroken else UNKNOWN
+            fence = Changes(commit_id=f"{changes.commit_id}!", touch=True)
+            await store.commit(actor_id, fence, expected=expected)
+            return Verdict(applied=False)
+        except Gone:
+            return UNKNOWN
+        except (Conflict, OutcomeUnknown, Unavailable):
+            continue
+    return UNKNOWN

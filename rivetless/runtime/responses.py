@@ -1,0 +1,42 @@
+"""Reads what ``on_request`` returned, without knowing Starlette."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rivetless import errors
+from rivetless.runtime.commands import RawResponse
+
+if TYPE_CHECKING:
+    from rivetless.runtime.turn import ActorTurn
+
+
+async def read_response(turn: ActorTurn, response: Any) -> RawResponse:
+    """Run a response, which is an ASGI app, and collect what it sends.
+
+    Streams are read to their end: an answer waits for the commit, so it cannot begin before.
+    """
+    if not callable(response):
+        raise errors.internal_error(
+            f"on_request must return a Response, not {type(response).__name__}"
+        )
+    status = 500
+    headers: tuple[tuple[str, str], ...] = ()
+    body: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = tuple(
+                (n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]
+            )
+        elif message["type"] == "http.response.body":
+            body.append(message.get("body", b""))
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "headers": [], "extensions": {}}
+    await response(scope, receive, send)
+    return RawResponse(status, headers, b"".join(body), turn.actor_id, turn.address.key)

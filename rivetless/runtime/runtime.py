@@ -1,0 +1,479 @@
+"""``Runtime``: the actors of one process, and the one door to them, ``dispatch``."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+
+from rivetless import errors
+from rivetless.actor.names import member_name
+from rivetless.clock import Clock, SystemClock
+from rivetless.keys import Address, serialise
+from rivetless.runtime.actions import Actions
+from rivetless.runtime.cell import Cell, Step, tick
+from rivetless.runtime.commands import (
+    ActionResult,
+    ActorInfo,
+    ById,
+    ByKey,
+    CallAction,
+    CloseConnection,
+    ConnectionAction,
+    DestroyActor,
+    GetActor,
+    ListActors,
+    OpenConnection,
+    RawMessage,
+    RawRequest,
+    RawResponse,
+    SleepActor,
+    Subscribe,
+    Target,
+)
+from rivetless.runtime.connections import Connections
+from rivetless.runtime.effects import Effects
+from rivetless.runtime.execution import Execution
+from rivetless.runtime.job import Job
+from rivetless.runtime.leases import Leases
+from rivetless.runtime.lifecycle import Lifecycle
+from rivetless.runtime.ports import NoSockets, Pusher
+from rivetless.runtime.responses import read_response
+from rivetless.runtime.sweeper import Sweeper
+from rivetless.store.base import Changes, Gone, Head, Store, StoreError
+
+if TYPE_CHECKING:
+    from rivetless.actor.definition import ActorDefinition
+    from rivetless.actor.turn import ConnInfo
+    from rivetless.runtime.turn import ActorTurn
+
+T = TypeVar("T")
+
+Command = (
+    GetActor
+    | CallAction
+    | OpenConnection
+    | ConnectionAction
+    | Subscribe
+    | RawMessage
+    | CloseConnection
+    | RawRequest
+    | DestroyActor
+    | SleepActor
+    | ListActors
+)
+
+TARGETED: Final = (CallAction, OpenConnection, RawRequest, GetActor)
+"""The commands that may name an actor by its key."""
+
+PATIENCE: Final = 15.0
+"""Seconds beyond a handler's own time for which a turn is tried again."""
+
+
+class Runtime:
+    """Runs actors on a store.
+
+    Args:
+        definitions: the actors, by wire name.
+        store: where they last; opened by whoever made it.
+        clock: all time comes from it.
+        pusher: how sockets are reached.
+        region: what ``self.region`` says.
+        max_cells: how many actors the process keeps in memory.
+        rng: where randomness comes from; the simulator gives its own.
+    """
+
+    def __init__(
+        self,
+        definitions: Mapping[str, ActorDefinition],
+        store: Store,
+        *,
+        clock: Clock | None = None,
+        pusher: Pusher | None = None,
+        region: str = "local",
+        max_cells: int = 10_000,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.definitions = definitions
+        self.store = store
+        self.clock: Clock = clock or SystemClock()
+        self.region = region
+        self.log = logging.getLogger("rivetless")
+        self._rng = rng or random.SystemRandom()
+        self._commit_prefix = f"{self._rng.getrandbits(64):016x}."
+        self._commits = itertools.count(1)
+        self._max_cells = max_cells
+        self._cells: OrderedDict[Address, Cell] = OrderedDict()
+        self._addresses: dict[str, Address] = {}
+        self._conns: dict[str, ConnInfo] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.effects = Effects(store, pusher or NoSockets(), self._conn_lost, self.begin, self.log)
+        self.leases = Leases(store, self.clock, self._rng)
+        self.lifecycle = Lifecycle(self)
+        self.execution = Execution(self, self._rng)
+        self.connections = Connections(self)
+        self.actions = Actions(self, self.connections)
+        self.sweeper = Sweeper(self)
+        self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
+            GetActor: self.actions.get_actor,
+            CallAction: self.actions.call,
+            ConnectionAction: self.actions.call_on_connection,
+            RawRequest: self.actions.raw_request,
+            OpenConnection: self.connections.open,
+            Subscribe: self.connections.subscribe,
+            RawMessage: self.connections.raw_message,
+            CloseConnection: self.connections.close,
+            DestroyActor: self._destroy,
+            SleepActor: self._sleep,
+            ListActors: self._list,
+        }
+
+    async def __aenter__(self) -> Self:
+        self.sweeper.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End every tenure (``on_sleep`` runs) and wait for what is under way."""
+        self.sweeper.stop()
+        for cell in list(self._cells.values()):
+            if cell.idle:
+                await self.lifecycle.sleep(cell)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """Stop as a process that dies does: nothing is ended, nobody is told."""
+        self.sweeper.stop()
+        for task in self._tasks:
+            task.cancel()
+
+    # -- the door ---------------------------------------------------------------------------------
+
+    @overload
+    async def dispatch(self, command: GetActor | OpenConnection) -> ActorInfo: ...
+    @overload
+    async def dispatch(self, command: CallAction | ConnectionAction) -> ActionResult: ...
+    @overload
+    async def dispatch(self, command: RawRequest) -> RawResponse: ...
+    @overload
+    async def dispatch(self, command: ListActors) -> list[ActorInfo]: ...
+    @overload
+    async def dispatch(
+        self, command: Subscribe | RawMessage | CloseConnection | DestroyActor | SleepActor
+    ) -> None: ...
+    async def dispatch(self, command: Command) -> object:
+        """Do what a host asks for.
+
+        Raises:
+            ActorError: the actor refused or failed; not masked yet (``errors.public_error``).
+            Exception: whatever a handler raised.
+        """
+        if isinstance(command, TARGETED):
+            target = command.target
+            if isinstance(target, ByKey) and target.address.name not in self.definitions:
+                command = replace(command, target=self._under_wire_name(target))
+        try:
+            return await self._handlers[type(command)](command)
+        except StoreError as error:
+            raise errors.make("guard.service_unavailable") from error
+
+    def _under_wire_name(self, target: ByKey) -> ByKey:
+        """Accept an actor's Python name for its wire name.
+
+        Raises:
+            ActorError: ``actor.not_registered``.
+        """
+        name = member_name(target.address.name)
+        if name not in self.definitions:
+            raise errors.make("actor.not_registered", name=target.address.name)
+        return replace(target, address=replace(target.address, name=name))
+
+    async def _destroy(self, command: DestroyActor) -> None:
+        target = command.target
+        try:
+            definition = await self.definition_of(target)
+            job = Job(definition, _destroy, label="destroy", deadline=self.deadline(definition))
+            await self.execution.run(target, job)
+        except errors.ActorError as error:
+            if error.name != "actor.not_found":
+                raise
+
+    async def _sleep(self, command: SleepActor) -> None:
+        await self.definition_of(command.target)
+        await self.lifecycle.sleep(await self.cell_for(command.target))
+
+    async def _list(self, command: ListActors) -> list[ActorInfo]:
+        heads = await self.store.list(
+            command.namespace,
+            command.name,
+            limit=command.limit,
+            before=command.before,
+            include_destroyed=command.include_destroyed,
+        )
+        return [info_of(head) for head in heads]
+
+    async def find(self, actor_id: str) -> ActorInfo | None:
+        """Look a life up by id, a destroyed one too, without waking it."""
+        head = await self.store.load(actor_id)
+        return None if head is None else info_of(head)
+
+    # -- actors -----------------------------------------------------------------------------------
+
+    async def definition_of(self, target: Target) -> ActorDefinition:
+        """Return the definition of the actor a command is for.
+
+        Raises:
+            ActorError: there is no such life, or no class of that name.
+        """
+        if isinstance(target, ByKey):
+            name = target.address.name
+        else:
+            name = (await self._address_of(target)).name
+        definition = self.definitions.get(name)
+        if definition is None:
+            raise errors.make("actor.not_registered", name=name)
+        return definition
+
+    async def _address_of(self, target: ById) -> Address:
+        address = self._addresses.get(target.actor_id)
+        if address is None:
+            try:
+                head = await self.store.load(target.actor_id)
+            except ValueError:
+                head = None
+            if head is None or head.destroyed_at is not None:
+                raise errors.not_found()
+            address = self._addresses[target.actor_id] = head.address
+        if target.namespace is not None and address.namespace != target.namespace:
+            raise errors.not_found()
+        return address
+
+    async def cell_for(self, target: Target) -> Cell:
+        """Return the cell of an actor, an empty one if the process has not met it."""
+        if isinstance(target, ByKey):
+            address = target.address
+        else:
+            address = await self._address_of(target)
+        cell = self._cells.get(address)
+        if cell is not None:
+            self._cells.move_to_end(address)
+            return cell
+        cell = Cell(self.definitions[address.name], address, self.store, self.effects.let_out)
+        self._cells[address] = cell
+        if len(self._cells) > self._max_cells:
+            self._evict()
+        return cell
+
+    def _evict(self) -> None:
+        """Forget the actor that was used longest ago, if nothing is under way there."""
+        for address, cell in self._cells.items():
+            if cell.idle and not cell.lock.locked():
+                del self._cells[address]
+                if cell.known:
+                    self._addresses.pop(cell.actor_id, None)
+                if cell.awake and "on_sleep" in cell.definition.hooks:
+                    self.begin(self.lifecycle.sleep(cell))
+                return
+
+    def used(self, cell: Cell) -> None:
+        """Note that a turn on the cell has ended; arm the sleep of actors that care."""
+        cell.used = tick()
+        if cell.idle_timer is None and cell.awake and "on_sleep" in cell.definition.hooks:
+            self._arm_sleep(cell)
+
+    def _arm_sleep(self, cell: Cell) -> None:
+        used = cell.used
+
+        def fire() -> None:
+            cell.idle_timer = None
+            if cell.used != used or not cell.idle:
+                if cell.awake:
+                    self._arm_sleep(cell)
+            elif cell.awake:
+                self.begin(self.lifecycle.sleep(cell))
+
+        cell.idle_timer = self.clock.call_later(cell.definition.options.sleep_timeout, fire)
+
+    # -- what turns need --------------------------------------------------------------------------
+
+    def deadline(
+        self, definition: ActorDefinition, limit: float | None = None, timeout: float | None = None
+    ) -> float:
+        """Return until when a turn is tried: its time and patience, at most until ``limit``."""
+        seconds = definition.options.action_timeout if timeout is None else timeout
+        until = self.clock.now() + seconds + PATIENCE
+        return until if limit is None else min(until, limit)
+
+    def fresh_id(self) -> str:
+        """Return an id for a turn without a durable cause."""
+        return f"{self._rng.getrandbits(96):024x}"
+
+    def fresh_commit_id(self) -> str:
+        """Return an id for a commit, unique among all processes."""
+        return f"{self._commit_prefix}{next(self._commits):x}"
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return random bytes."""
+        return self._rng.getrandbits(8 * count).to_bytes(count, "big")
+
+    def random_bits(self, count: int) -> int:
+        """Return a random number of ``count`` bits."""
+        return self._rng.getrandbits(count)
+
+    def key_text(self, address: Address) -> str:
+        """Return an address's key as text."""
+        return serialise(address.key)
+
+    def logger_for(self, turn: ActorTurn) -> logging.LoggerAdapter[logging.Logger]:
+        """Return a logger that says which actor speaks."""
+        extra = {
+            "actor_name": turn.address.name,
+            "actor_key": serialise(turn.address.key),
+            "actor_id": turn.actor_id,
+            "turn_id": turn.turn_id,
+        }
+        return logging.LoggerAdapter(
+            logging.getLogger(f"rivetless.actor.{turn.address.name}"), extra
+        )
+
+    def client_for(self, turn: ActorTurn) -> Any:
+        """Return a client whose calls belong to the turn."""
+        from rivetless.runtime.local import client_for
+
+        return client_for(self, turn)
+
+    async def read_response(self, turn: ActorTurn, response: object) -> RawResponse:
+        """Read a Starlette response."""
+        return await read_response(turn, response)
+
+    def stored_answer(self, cell: Cell, output: object) -> ActionResult:
+        """Answer a repeated call with what its first attempt answered."""
+        return ActionResult(output, cell.actor_id, cell.address.key)
+
+    async def let_out(self, turn: ActorTurn) -> None:
+        """Let out the effects of a turn that wrote nothing."""
+        head = turn.cell.head
+        version = head.version if head is not None else 0
+        await self.effects.let_out(turn.cell, turn.actor_id, version, tuple(turn.effects))
+
+    async def commit_loose(self, actor_id: str, changes: Changes) -> None:
+        """Commit changes that depend on nothing but the life.
+
+        They join the actor's commit under way where there is one.
+
+        Raises:
+            ActorError: ``actor.not_found``.
+        """
+        address = self._addresses.get(actor_id)
+        cell = self._cells.get(address) if address is not None else None
+        if cell is not None and cell.known and cell.actor_id == actor_id:
+            step = Step(changes)
+            cell.stage(step)
+            await step.done
+            return
+        try:
+            await self.store.commit(actor_id, changes, expected=None)
+        except Gone:
+            raise errors.not_found() from None
+
+    def after_commit(self, turn: ActorTurn) -> None:
+        """Begin what a turn has left for afterwards."""
+        cell = turn.cell
+        for work in turn.later:
+            self.begin(self._later(cell, turn, work))
+        if turn.destroying:
+            self._addresses.pop(turn.actor_id, None)
+            self.begin(self.lifecycle.drain(turn.actor_id))
+        elif turn.sleeping:
+            self.begin(self.lifecycle.sleep(cell))
+
+    async def _later(self, cell: Cell, turn: ActorTurn, work: Coroutine[Any, Any, object]) -> None:
+        """Run ``wait_until`` work as a turn of its own, on the instance it was begun on."""
+
+        async def body(again: ActorTurn) -> None:
+            if job.conflicts:
+                raise errors.make("actor.interrupted")
+            again.adopt(turn)
+            await work
+
+        job = Job(
+            cell.definition,
+            body,
+            label="wait_until",
+            deadline=self.clock.now() + cell.definition.options.action_timeout,
+            conn=turn.job.conn,
+            request=turn.job.request,
+        )
+        cell.running += 1
+        try:
+            await self.execution.run(ById(None, turn.actor_id), job)
+        except Exception:
+            self.log.warning("wait_until work of %s failed", cell.address, exc_info=True)
+        finally:
+            cell.running -= 1
+            work.close()
+
+    def keep_awake(self, cell: Cell, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Run work in the background; the tenure lasts at least as long."""
+
+        async def tracked() -> T:
+            try:
+                return await work
+            finally:
+                cell.running -= 1
+                self.used(cell)
+
+        cell.running += 1
+        return self.spawn(tracked())
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start a background task that the runtime waits for when it closes."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def begin(self, work: Coroutine[Any, Any, object]) -> None:
+        """Start a background task that nobody waits for but the runtime's end."""
+        task = self.spawn(work)
+        del task
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def known_conn(self, actor_id: str, conn_id: str) -> ConnInfo | None:
+        """Return a connection that this process has opened or read."""
+        return self._conns.get(actor_id + conn_id)
+
+    def remember_conn(self, actor_id: str, info: ConnInfo) -> None:
+        """Keep a connection's unchanging part while its socket is here."""
+        self._conns[actor_id + info.id] = info
+
+    def forget_conn(self, actor_id: str, conn_id: str) -> None:
+        """The connection's socket is gone."""
+        self._conns.pop(actor_id + conn_id, None)
+
+    def _conn_lost(self, actor_id: str, conn_id: str) -> None:
+        self.begin(self.connections.close(CloseConnection(actor_id, conn_id, 1006)))
+
+
+def info_of(head: Head) -> ActorInfo:
+    """Return what management tells of a head."""
+    return ActorInfo(head.actor_id, head.address, head.created_at, head.destroyed_at)
+
+
+async def _destroy(turn: ActorTurn) -> None:
+    turn.destroy()

@@ -1,0 +1,77 @@
+"""Finds what processes that died have left behind, and tidies up after them.
+
+Any process may do it at any time; doing it twice does no harm. A pass is bounded: what it does not
+get to, the next one does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rivetless.clock import Timer
+from rivetless.runtime.commands import CloseConnection
+from rivetless.store.base import Host, StoreError
+
+if TYPE_CHECKING:
+    from rivetless.runtime.runtime import Runtime
+
+INTERVAL: Final = 30.0
+"""Seconds between two passes."""
+
+BATCH: Final = 100
+"""How many actors, and how many connections of a dead host, one pass deals with."""
+
+ABNORMAL: Final = 1006
+"""The close code of a socket that ended without one."""
+
+
+class Sweeper:
+    """Drains what destroyed lives left and closes the connections of hosts that died."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """Sweep every ``INTERVAL`` from now on."""
+        self._timer = self._runtime.clock.call_later(INTERVAL, self._fire)
+
+    def stop(self) -> None:
+        """Begin no further pass."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fire(self) -> None:
+        self.start()
+        self._runtime.begin(self.sweep())
+
+    async def sweep(self) -> None:
+        """Make one pass."""
+        try:
+            await self._drain()
+            await self._reap()
+        except StoreError:
+            self._runtime.log.warning("the sweeper's pass was cut short", exc_info=True)
+
+    async def _drain(self) -> None:
+        runtime = self._runtime
+        for due in await runtime.store.due(runtime.clock.now(), limit=BATCH):
+            head = await runtime.store.load(due.actor_id)
+            if head is not None and head.destroyed_at is not None:
+                await runtime.lifecycle.drain(due.actor_id)
+
+    async def _reap(self) -> None:
+        """Close the connections of hosts whose heartbeat has stopped."""
+        runtime = self._runtime
+        now = runtime.clock.now()
+        for host in await runtime.store.hosts():
+            if host.expires_at > now:
+                continue
+            left = await runtime.store.hosted(host.id, limit=BATCH)
+            for actor_id, record in left:
+                command = CloseConnection(actor_id, record.key.decode(), ABNORMAL)
+                await runtime.connections.close(command)
+            if len(left) < BATCH:
+                # Nothing is left of it: one that has expired already is removed by its heartbeat.
+                await runtime.store.announce(Host(host.id, host.url, expires_at=0.0))

@@ -1,0 +1,490 @@
+"""One run of a turn: a snapshot, the changes made to it, and the effects that wait for the commit.
+
+``ActorTurn`` is what stands behind ``self`` in an actor. It does no scheduling of its own:
+``execution`` decides when a turn runs, runs again, or gives up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from rivetless import errors
+from rivetless.actor.abort import AbortSignal
+from rivetless.actor.context import Conn, RawWebSocket
+from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.runtime import records, replies
+from rivetless.runtime.cell import CachedConn, Cell, Superseded
+from rivetless.runtime.driving import Drive, PortCall
+from rivetless.runtime.effects import Broadcast, Effect, Send
+from rivetless.runtime.ports import ClosePush, EventPush, RawPush
+from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey, Reply
+
+if TYPE_CHECKING:
+    from rivetless.actor.definition import ActorDefinition
+    from rivetless.keys import Address
+    from rivetless.runtime.job import Job
+    from rivetless.runtime.runtime import Runtime
+
+T = TypeVar("T")
+
+_UNREAD: Final = object()
+
+
+class ActorTurn:
+    """Implements ``actor.turn.Turn`` for one run.
+
+    Attributes:
+        actor: the instance whose handlers run.
+        base: what the turn saw when it began (or after its last checkpoint).
+        puts, deletes: records that join the commit.
+        effects: what leaves once the commit is durable.
+        creation: set on the turn that begins a life.
+        reply: the encoded answer to remember for calls with a key.
+        later: work that begins after the commit.
+        sleeping, destroying: what the handler asked for.
+        conn_visible: whether the turn's own connection is among ``self.conns`` already.
+        read_records: whether it has read records, which ``base`` does not cover.
+        port: the future of our own that the handler waits for, if it does.
+    """
+
+    __slots__ = (
+        "_abort",
+        "_calls",
+        "_client",
+        "_conn_states",
+        "_log",
+        "_state",
+        "_state_locked",
+        "actor",
+        "actor_id",
+        "base",
+        "cell",
+        "conn_visible",
+        "creation",
+        "deletes",
+        "destroying",
+        "effects",
+        "ended",
+        "job",
+        "later",
+        "port",
+        "puts",
+        "read_records",
+        "reply",
+        "runtime",
+        "sleeping",
+    )
+
+    def __init__(self, runtime: Runtime, cell: Cell, job: Job, actor_id: str) -> None:
+        self.runtime = runtime
+        self.cell = cell
+        self.job = job
+        self.actor_id = actor_id
+        self.base = cell.snapshot()
+        self.puts: list[Record] = []
+        self.deletes: list[RecordKey] = []
+        self.effects: list[Effect] = []
+        self.later: list[Coroutine[Any, Any, object]] = []
+        self.creation: Creation | None = None
+        self.reply: bytes | None = None
+        self.sleeping = False
+        self.destroying = False
+        self.read_records = False
+        self.conn_visible = job.conn is not None and job.conn.host is not None
+        self.ended = False
+        self.port: object = None
+        self._state: Any = _UNREAD
+        self._state_locked = False
+        self._conn_states: dict[str, Any] | None = None
+        self._abort: AbortSignal | None = None
+        self._client: Any = None
+        self._calls: dict[str, int] | None = None
+        self._log: logging.LoggerAdapter[logging.Logger] | None = None
+        self.actor = job.definition.new(self)
+
+    # -- who and where ----------------------------------------------------------------------------
+
+    @property
+    def definition(self) -> ActorDefinition:
+        return self.job.definition
+
+    @property
+    def address(self) -> Address:
+        return self.cell.address
+
+    @property
+    def turn_id(self) -> str:
+        return self.job.turn_id(self.runtime.fresh_id)
+
+    @property
+    def region(self) -> str:
+        return self.runtime.region
+
+    @property
+    def conn(self) -> ConnInfo | None:
+        return self.job.conn
+
+    @property
+    def request(self) -> RequestInfo | None:
+        return self.job.request
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        if self._log is None:
+            self._log = self.runtime.logger_for(self)
+        return self._log
+
+    @property
+    def abort(self) -> AbortSignal:
+        if self._abort is None:
+            self._abort = signal = AbortSignal()
+            if self.ended:
+                signal.fire("ended")
+            else:
+                self.cell.stopping.append(signal.fire)
+        return self._abort
+
+    @property
+    def client(self) -> Any:
+        self._check_open()
+        if self._client is None:
+            self._client = self.runtime.client_for(self)
+        return self._client
+
+    def face(self, info: ConnInfo) -> Conn[Any, Any]:
+        """Return what the actor sees of a connection."""
+        return Conn(self, info)
+
+    def raw_face(self, info: ConnInfo) -> RawWebSocket[Any, Any]:
+        """Return what the actor sees of a raw WebSocket."""
+        return RawWebSocket(self, info)
+
+    def adopt(self, earlier: ActorTurn) -> None:
+        """Put this turn behind the actor instance of an earlier one, for work it left behind."""
+        object.__setattr__(earlier.actor, "_turn", self)
+
+    def no_changes(self) -> Changes:
+        """Return changes that write nothing, for a step that has only effects."""
+        return Changes(self.runtime.fresh_commit_id())
+
+    def end(self, reason: str) -> None:
+        """The run is over: what the handler left behind can do nothing any more."""
+        self.ended = True
+        signal = self._abort
+        if signal is not None:
+            signal.fire(reason)
+            if signal.fire in self.cell.stopping:
+                self.cell.stopping.remove(signal.fire)
+
+    def _check_open(self) -> None:
+        if self.ended:
+            raise errors.ActorError(
+                "actor",
+                "invalid_operation",
+                "The turn has ended. Await what you start in a handler, or hand it to "
+                "`self.wait_until(...)`, which gives it a turn of its own.",
+            )
+
+    # -- state ------------------------------------------------------------------------------------
+
+    def get_state(self) -> Any:
+        state = self._state
+        if state is _UNREAD:
+            self._check_open()
+            schema = self.job.definition.state
+            if schema is None:
+                raise errors.make("actor.state_not_enabled")
+            data = self.base.state
+            if data is None:
+                raise errors.ActorError(
+                    "actor", "invalid_operation", "There is no state before `create_state` ended."
+                )
+            self._state = state = schema.load(data)
+        return state
+
+    def set_state(self, value: object) -> None:
+        self._check_open()
+        if self.job.definition.state is None:
+            raise errors.make("actor.state_not_enabled")
+        if self._state_locked:
+            raise errors.make("actor.state_mutation_reentrant")
+        self._state = value
+
+    def get_vars(self) -> Any:
+        return self.cell.vars
+
+    def set_vars(self, value: object) -> None:
+        self.cell.vars = value
+
+    def get_conn_state(self, conn: ConnInfo) -> Any:
+        schema = self.job.definition.conn_state
+        if schema is None:
+            return None
+        states = self._conn_states
+        if states is None:
+            self._conn_states = states = {}
+        if conn.id not in states:
+            self._check_open()
+            cached = self.cell.conns.get(conn.id)
+            if cached is None or cached.state is None:
+                raise errors.ActorError(
+                    "actor",
+                    "invalid_operation",
+                    "The connection has no state yet: `create_conn_state` has not ended.",
+                )
+            states[conn.id] = schema.load(cached.state)
+        return states[conn.id]
+
+    def set_conn_state(self, conn: ConnInfo, value: object) -> None:
+        self._check_open()
+        if self.job.definition.conn_state is None:
+            raise errors.make("actor.state_not_enabled")
+        if self._conn_states is None:
+            self._conn_states = {}
+        self._conn_states[conn.id] = value
+
+    # -- connections ------------------------------------------------------------------------------
+
+    async def conns(self) -> AsyncIterator[ConnInfo]:
+        for info in await self.port_call(self._read_conns()):
+            yield info
+
+    async def _read_conns(self) -> list[ConnInfo]:
+        self._check_open()
+        self.read_records = True
+        # What earlier turns of the chain did to connections may not be in the store yet.
+        await self.cell.durable(self.base)
+        found = {} if self.creation else await self._stored_conns()
+        own = self.job.conn
+        if own is not None and self.conn_visible:
+            found[own.id] = own
+        gone = {d.key for d in self.deletes if d.collection is Collection.CONNECTION}
+        return [found[conn_id] for conn_id in sorted(found) if conn_id.encode() not in gone]
+
+    async def _stored_conns(self) -> dict[str, ConnInfo]:
+        store, cached = self.runtime.store, self.cell.conns
+        states: dict[str, bytes] = {}
+        if self.job.definition.conn_state is not None:
+            for record in await store.records(self.actor_id, Collection.CONN_STATE):
+                states[record.key.decode()] = record.data
+        found: dict[str, ConnInfo] = {}
+        for record in await store.records(self.actor_id, Collection.CONNECTION):
+            conn_id = record.key.decode()
+            entry = cached.get(conn_id)
+            info = records.read_connection(record) if entry is None else entry.info
+            found[conn_id] = info
+            if entry is None:
+                cached[conn_id] = CachedConn(info, states.get(conn_id))
+        return found
+
+    async def find_conn(self, conn_id: str) -> ConnInfo | None:
+        cached = self.cell.conns.get(conn_id)
+        if cached is not None:
+            return cached.info
+        return next((c for c in await self.port_call(self._read_conns()) if c.id == conn_id), None)
+
+    # -- effects ----------------------------------------------------------------------------------
+
+    def broadcast(self, event: str, args: Sequence[object]) -> None:
+        self._check_open()
+        self.effects.append(Broadcast(EventPush(event, args)))
+
+    def send(self, conn: ConnInfo, event: str, args: Sequence[object]) -> None:
+        self._check_open()
+        if conn.host is not None and conn.kind == "events":
+            self.effects.append(Send(conn.id, conn.host, EventPush(event, args)))
+
+    def send_raw(self, conn: ConnInfo, data: str | bytes) -> None:
+        self._check_open()
+        if conn.host is not None:
+            self.effects.append(Send(conn.id, conn.host, RawPush(data)))
+
+    def disconnect(self, conn: ConnInfo, code: int, reason: str) -> None:
+        self._check_open()
+        if conn.host is not None:
+            self.effects.append(Send(conn.id, conn.host, ClosePush(code, reason)))
+
+    def keep_awake(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        self._check_open()
+        return self.runtime.keep_awake(self.cell, work)
+
+    def wait_until(self, work: Coroutine[Any, Any, object]) -> None:
+        self._check_open()
+        self.later.append(work)
+
+    def sleep(self) -> None:
+        self._check_open()
+        self.sleeping = True
+
+    def destroy(self) -> None:
+        self._check_open()
+        if self.destroying:
+            raise errors.make("actor.stopping")
+        self.destroying = True
+
+    # -- calls to others --------------------------------------------------------------------------
+
+    def call_key(self, callee: str, action: str, args: bytes) -> str:
+        """Name a call to another actor, the same in every re-run of this turn.
+
+        Args:
+            callee: the target, as text.
+            action: the action's name.
+            args: the encoded arguments.
+        """
+        if self._calls is None:
+            self._calls = {}
+        what = replies.check(callee, action, args)
+        nth = self._calls.get(what, 0)
+        self._calls[what] = nth + 1
+        return f"a:{self.turn_id}:{what}:{nth}"
+
+    def chain(self) -> tuple[str, ...]:
+        """Name the calls that lead to a call this turn makes, itself last."""
+        return (*self.job.origin.chain, self.job.link(self.cell.address, self.turn_id))
+
+    async def reach_out(self) -> None:
+        """Called before the turn's first act that others can see: its base must be durable."""
+        self._check_open()
+        self.job.outside = True
+        await self.cell.durable(self.base)
+
+    # -- driving the handler ----------------------------------------------------------------------
+
+    def port_call(self, work: Awaitable[T]) -> PortCall[T]:
+        """Mark the wait for one of our own ports, so that it is not taken for an outside effect."""
+        return PortCall(self, work)
+
+    def drive(self, work: Coroutine[Any, Any, T]) -> Drive[T]:
+        """Run a handler, noticing when it first waits for something that is not ours."""
+        return Drive(self, work)
+
+    # -- the commit -------------------------------------------------------------------------------
+
+    def new_state(self) -> bytes | Keep | None:
+        """Encode the state if the handler changed it; tell ``on_state_change``."""
+        state = self._state
+        schema = self.job.definition.state
+        if state is _UNREAD or schema is None:
+            return KEEP
+        data = schema.dump(state)
+        before = self.base.state
+        if before is not None and (data == before or schema.same(before, data)):
+            return KEEP
+        limit = self.runtime.store.capabilities.max_state_bytes
+        if len(data) > limit:
+            raise errors.state_too_large(len(data), limit)
+        if "on_state_change" in self.job.definition.hooks and before is not None:
+            self._state_locked = True
+            self.actor.on_state_change(state)
+            self._state_locked = False
+            if schema.dump(state) != data:
+                raise errors.make("actor.state_mutation_reentrant")
+        return data
+
+    def _changed_conn_states(self) -> list[Record]:
+        schema = self.job.definition.conn_state
+        if schema is None or not self._conn_states:
+            return []
+        changed: list[Record] = []
+        for conn_id, state in self._conn_states.items():
+            data = schema.dump(state)
+            cached = self.cell.conns.get(conn_id)
+            if cached is None or cached.state != data:
+                changed.append(records.conn_state_record(conn_id, data))
+        return changed
+
+    def changes(self) -> Changes | None:
+        """Collect everything the run wants to write; ``None`` if that is nothing.
+
+        Raises:
+            ActorError: the state is too large, or ``on_state_change`` changed it.
+            UnstorableError: the state does not fit its type.
+        """
+        state = self.new_state()
+        conn_states = self._changed_conn_states()
+        # The state of a call's own connection lives as long as the call.
+        own = self.job.conn
+        if own is not None and own.host is None and conn_states:
+            conn_states = [r for r in conn_states if r.key != own.id.encode()]
+        opened = {r.key for r in self.puts if r.collection is Collection.CONNECTION}
+        touch = any(r.key not in opened for r in conn_states)
+        puts = (*self.puts, *conn_states) if conn_states else tuple(self.puts)
+        wrote = state is not KEEP or touch or self.destroying or self.creation is not None
+        reply: tuple[Reply, ...] = ()
+        spilled: tuple[Record, ...] = ()
+        if self.reply is not None and (wrote or puts or self.deletes or self.effects):
+            reply, spilled = replies.remember(self.runtime.clock, self.cell, self.job, self.reply)
+        if not (wrote or puts or self.deletes or reply or spilled):
+            return None
+        return Changes(
+            commit_id=self.runtime.fresh_commit_id(),
+            create=self.creation,
+            state=state,
+            replies=reply,
+            destroyed_at=self.runtime.clock.now() if self.destroying else None,
+            touch=touch,
+            puts=(*puts, *spilled),
+            deletes=tuple(self.deletes),
+            counters={"replies": len(spilled)} if spilled else {},
+        )
+
+    @property
+    def has_read(self) -> bool:
+        """Whether the outcome may depend on something that another turn could have changed."""
+        return self._state is not _UNREAD or bool(self._conn_states) or self.read_records
+
+    def remember_conns(self, changes: Changes) -> None:
+        """Put what a staged step says of connections into the cell's cache."""
+        cached = self.cell.conns
+        for record in changes.puts:
+            if record.collection is Collection.CONN_STATE:
+                entry = cached.get(record.key.decode())
+                if entry is not None:
+                    entry.state = record.data
+        for key in changes.deletes:
+            if key.collection is Collection.CONNECTION:
+                cached.pop(key.key.decode(), None)
+
+    def check_base(self) -> None:
+        """Make sure that the turn may write on top of the chain.
+
+        Raises:
+            Superseded: it may not; somebody was faster.
+        """
+        moved = self.cell.moved(self.base)
+        if moved is not None:
+            raise moved
+        holder = self.cell.holder
+        if holder is not None and holder != self.turn_id and not self.job.descends_from(holder):
+            raise Superseded(elsewhere=False)
+
+    def go_on_from_here(self) -> None:
+        """After a checkpoint: what was committed is the new base."""
+        self.base = self.cell.snapshot()
+        self.puts, self.deletes, self.effects = [], [], []
+        self.read_records = False
+
+    async def refresh(self) -> None:
+        self._check_open()
+        if self.new_state() is not KEEP or self._changed_conn_states() or self.puts:
+            raise errors.ActorError(
+                "actor",
+                "invalid_operation",
+                "`refresh` would lose the changes made so far. Call it before changing anything, "
+                "or `await self.save_state()` first.",
+            )
+        await self.port_call(self.runtime.execution.refresh(self))
+        self._state = _UNREAD
+        self._conn_states = None
+
+    async def save_state(self) -> None:
+        self._check_open()
+        await self.port_call(self.runtime.execution.checkpoint(self))
+
+    async def once(self, name: str, fn: Callable[[], Awaitable[T]]) -> T:
+        self._check_open()
+        result: T = await self.runtime.execution.once(self, name, fn)
+        return result
