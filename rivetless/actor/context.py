@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, overload
+from urllib.parse import urlsplit
 
 from typing_extensions import TypeVar
 
 from rivetless.actor.declare import Event
-from rivetless.actor.turn import ConnInfo, RequestInfo, Turn
+from rivetless.actor.request import make_request
+from rivetless.serde import schema_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from rivetless.actor.definition import ActorDefinition
+    from rivetless.actor.turn import ConnInfo, Turn
 
 ConnStateT = TypeVar("ConnStateT", default=Any)
 ParamsT = TypeVar("ParamsT", default=Any)
 PayloadT = TypeVar("PayloadT")
 
 _UNREAD: Final = object()
+_ANYTHING: Final = schema_of(Any)
 
 
-def make_request(info: RequestInfo) -> Request:
-    """Make the Starlette request that the actor sees."""
-    raise NotImplementedError
+def encode_event(
+    definition: ActorDefinition, event: Event[Any] | str, args: tuple[Any, ...]
+) -> tuple[str, list[object]]:
+    """Return an event's wire name and plain arguments.
+
+    An event that is given as text need not be declared; if it is, its payload is checked.
+    """
+    if isinstance(event, str):
+        declared = definition.find_event(event)
+        if declared is None:
+            return event, [_ANYTHING.encode(arg) for arg in args]
+        if declared.spreads:
+            args = (args,)
+        return declared.name, declared.encode(*args)
+    if not event.name:
+        raise TypeError("An event is declared in an actor class: `changed = Event[int]()`.")
+    return event.name, event.encode(*args)
 
 
 class _Socket(Generic[ConnStateT, ParamsT]):
@@ -43,7 +63,7 @@ class _Socket(Generic[ConnStateT, ParamsT]):
 
     @property
     def params(self) -> ParamsT:
-        """What the client connected with, checked against the actor's ``Params`` type."""
+        """What the client connected with, checked against the actor's type for it."""
         if self._params is _UNREAD:
             self._params = self._turn.definition.check_params(self._info.params)
         params: ParamsT = self._params
@@ -51,7 +71,7 @@ class _Socket(Generic[ConnStateT, ParamsT]):
 
     @property
     def state(self) -> ConnStateT:
-        """The connection's own state; changes are saved with the turn."""
+        """The connection's own state. Change it in place or assign it; it is saved with the turn."""
         state: ConnStateT = self._turn.get_conn_state(self._info)
         return state
 
@@ -95,8 +115,13 @@ class Conn(_Socket[ConnStateT, ParamsT]):
     @overload
     def send(self, event: str, /, *args: object) -> None: ...
     def send(self, event: Any, /, *args: Any) -> None:
-        """Send an event to this client, subscribed or not, when the turn has committed."""
-        raise NotImplementedError
+        """Send an event to this client, subscribed or not, when the turn has committed.
+
+        Raises:
+            ActorError: ``actor.validation_error``: the payload does not fit the event.
+        """
+        name, plain = encode_event(self._turn.definition, event, args)
+        self._turn.send(self._info, name, plain)
 
     def disconnect(self, reason: str | None = None) -> None:
         """Close the connection when the turn has committed; ``on_disconnect`` follows by itself."""
@@ -104,26 +129,27 @@ class Conn(_Socket[ConnStateT, ParamsT]):
 
 
 class RawWebSocket(_Socket[ConnStateT, ParamsT]):
-    """A WebSocket whose messages are the actor's own protocol (``/websocket/...``)."""
+    """A WebSocket that speaks the actor's own protocol, opened under ``/websocket``."""
 
     __slots__ = ()
 
     @property
     def url(self) -> str:
-        """What the client opened, with path and query."""
-        raise NotImplementedError
+        """What the client opened, without the gateway's part: path and query are the actor's."""
+        info = self._info.request
+        return "" if info is None else info.url
 
     @property
     def path(self) -> str:
         """The path of ``url``."""
-        raise NotImplementedError
+        return urlsplit(self.url).path or "/"
 
     def send(self, data: str | bytes) -> None:
         """Send a message when the turn has committed."""
         self._turn.send_raw(self._info, data)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the socket when the turn has committed; ``on_websocket_close`` follows by itself."""
+        """Close the socket when the turn has committed; ``on_websocket_close`` follows."""
         self._turn.disconnect(self._info, code, reason)
 
 
@@ -138,15 +164,21 @@ class Conns(Generic[ConnStateT, ParamsT]):
     @property
     def current(self) -> Conn[ConnStateT, ParamsT] | None:
         """The connection this turn runs for; ``None`` where ``self.conn`` would raise."""
-        raise NotImplementedError
+        info = self._turn.conn
+        return None if info is None else Conn(self._turn, info)
 
-    def __aiter__(self) -> AsyncIterator[Conn[ConnStateT, ParamsT]]:
-        raise NotImplementedError
+    async def __aiter__(self) -> AsyncIterator[Conn[ConnStateT, ParamsT]]:
+        async for info in self._turn.conns():
+            yield Conn(self._turn, info)
 
     async def get(self, conn_id: str) -> Conn[ConnStateT, ParamsT] | None:
         """Find a connection by id."""
-        raise NotImplementedError
+        info = await self._turn.find_conn(conn_id)
+        return None if info is None else Conn(self._turn, info)
 
     async def count(self) -> int:
         """Count the connections."""
-        raise NotImplementedError
+        count = 0
+        async for _ in self._turn.conns():
+            count += 1
+        return count

@@ -1,12 +1,15 @@
-"""The immutable, checked form of an actor class: all that the runtime, gateway and clients know of it."""
+"""The immutable, checked form of an actor class: all that the rest of the program knows of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rivetless.serde import Schema
+from rivetless.actor.arguments import Parameter, Signature
+from rivetless.actor.types import ActorTypes
+from rivetless.errors import DefinitionError
+from rivetless.serde import ForwardReferenceError, Schema
 
 if TYPE_CHECKING:
     from rivetless.actor.base import Actor
@@ -20,13 +23,14 @@ class ActionDefinition:
     """One action.
 
     Attributes:
-        name: on the wire, dotted for groups: ``users.add``.
+        name: on the wire, dotted for groups: ``users.addMany``.
         python_name: as written, dotted for groups: ``users.add_many``.
-        function: the undecorated method.
+        function: the method.
         path: attribute names of the groups it is in.
         exclusive: takes the lease before the first run.
-        timeout: seconds; ``None`` for the actor's ``action_timeout``.
+        timeout: seconds.
         doc: the docstring, or ``""``.
+        signature: its parameters and result.
     """
 
     name: str
@@ -34,13 +38,17 @@ class ActionDefinition:
     function: Callable[..., Coroutine[Any, Any, Any]]
     path: tuple[str, ...]
     exclusive: bool
-    timeout: float | None
+    timeout: float
     doc: str
+    signature: Signature = field(repr=False)
+
+    # -- for the runtime ------------------------------------------------------------------------
 
     def bind(self, args: Sequence[object]) -> tuple[list[Any], dict[str, Any]]:
         """Check plain arguments from the wire.
 
-        Keyword-only parameters travel as one object after the positional ones.
+        Keyword-only parameters travel as one object after the positional ones. None for a
+        parameter that does not take it means its default, as JavaScript's ``undefined`` does.
 
         Returns:
             Positional and keyword arguments for ``call``.
@@ -48,13 +56,16 @@ class ActionDefinition:
         Raises:
             ActorError: ``actor.validation_error`` with ``metadata.issues``.
         """
-        raise NotImplementedError
+        return self.signature.bind(args)
 
     def call(
         self, actor: Actor[Any, Any, Any], args: list[Any], kwargs: dict[str, Any]
     ) -> Coroutine[Any, Any, Any]:
         """Begin the action on an instance made by ``ActorDefinition.new``."""
-        raise NotImplementedError
+        owner: Any = actor
+        for name in self.path:
+            owner = getattr(owner, name)
+        return self.function(owner, *args, **kwargs)
 
     def plain_result(self, value: Any) -> object:
         """Check what the action returned and make it plain.
@@ -62,27 +73,57 @@ class ActionDefinition:
         Raises:
             TypeError: it does not fit the annotation (a mistake of the actor, masked for clients).
         """
-        raise NotImplementedError
+        return self.signature.encode_result(value)
+
+    # -- for clients ----------------------------------------------------------------------------
 
     def bind_client(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[object]:
         """Check a Python caller's arguments and make them plain, in the order of the wire.
 
         Raises:
+            TypeError: there are too few, too many, or one has an unknown name.
             ActorError: ``actor.validation_error`` with ``metadata.issues``.
         """
-        raise NotImplementedError
+        return self.signature.bind_client(args, kwargs)
 
     def result(self, plain: object) -> Any:
-        """Make the Python value of a plain result, for a Python caller."""
-        raise NotImplementedError
+        """Make the Python value of a plain result.
 
-    def arguments_schema(self) -> dict[str, Any]:
-        """Describe the argument list as JSON Schema, for OpenAPI."""
-        raise NotImplementedError
+        Raises:
+            ActorError: ``actor.validation_error``: the server's idea of the result is another.
+        """
+        self.signature.resolve()
+        return self.signature.result.validate(plain)
 
-    def result_schema(self) -> dict[str, Any]:
-        """Describe the result as JSON Schema, for OpenAPI."""
-        raise NotImplementedError
+    # -- for descriptions -----------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The positional parameters."""
+        self.signature.resolve()
+        return self.signature.positional
+
+    @property
+    def keywords(self) -> tuple[Parameter, ...]:
+        """The parameters of the trailing object."""
+        self.signature.resolve()
+        return self.signature.keywords
+
+    @property
+    def variadic(self) -> Parameter | None:
+        """What ``*args`` takes, if it is there."""
+        self.signature.resolve()
+        return self.signature.variadic
+
+    def arguments_schema(self, *, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+        """Describe the argument list as JSON Schema; models stand under ``$defs``."""
+        self.signature.resolve()
+        return self.signature.json_schema(ref_template)
+
+    def result_schema(self, *, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+        """Describe the result as JSON Schema; models stand under ``$defs``."""
+        self.signature.resolve()
+        return self.signature.result.json_schema("serialization", ref_template=ref_template)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,14 +137,11 @@ class ActorDefinition:
         doc: its docstring, or ``""``.
         icon: an emoji or a FontAwesome name, or ``None``.
         display_name: a label for dashboards, or ``None``.
-        options: time-outs and limits.
-        state: how state is stored; ``None`` for an actor without.
-        conn_state: how connection state is stored; ``None`` if there is none.
-        params: the type of connection parameters; ``None`` takes any.
-        input: the type of the input; ``None`` if no hook takes one.
+        options: time-outs.
         actions: by wire name.
         events: by wire name.
         hooks: names of the hooks the class defines; the others need not be called.
+        types: of state, connection state, parameters and input.
     """
 
     name: str
@@ -113,63 +151,129 @@ class ActorDefinition:
     icon: str | None
     display_name: str | None
     options: ActorOptions
-    state: Schema[Any] | None
-    conn_state: Schema[Any] | None
-    params: Schema[Any] | None
-    input: Schema[Any] | None
     actions: Mapping[str, ActionDefinition]
     events: Mapping[str, Event[Any]]
     hooks: frozenset[str]
+    types: ActorTypes = field(repr=False)
+    _actions: Mapping[str, ActionDefinition] = field(init=False, repr=False)
+    _events: Mapping[str, Event[Any]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Look-ups take both names; of two meanings of one word the wire's wins.
+        actions = {action.python_name: action for action in self.actions.values()}
+        events = {event.python_name: event for event in self.events.values()}
+        object.__setattr__(self, "_actions", {**actions, **self.actions})
+        object.__setattr__(self, "_events", {**events, **self.events})
 
     def new(self, turn: Turn) -> Actor[Any, Any, Any]:
         """Make the instance for one turn."""
-        raise NotImplementedError
-
-    def find_action(self, name: str) -> ActionDefinition | None:
-        """Find an action by its wire name or its Python name."""
-        raise NotImplementedError
-
-    def find_event(self, name: str) -> Event[Any] | None:
-        """Find an event by its wire name or its Python name."""
-        raise NotImplementedError
-
-    def check_input(self, plain: object) -> Any:
-        """Validate a plain input; ``None`` stays ``None`` where the hooks allow it.
-
-        Raises:
-            ActorError: ``actor.validation_error``.
-        """
-        raise NotImplementedError
-
-    def check_params(self, plain: object) -> Any:
-        """Validate plain connection parameters.
-
-        Raises:
-            ActorError: ``actor.validation_error``.
-        """
-        raise NotImplementedError
-
-    async def create_state(self, actor: Actor[Any, Any, Any], input: Any) -> Any:
-        """Make a new actor's state: by the hook, else the type's default. ``None`` without state.
-
-        Args:
-            actor: an instance of the creating turn.
-            input: what ``check_input`` returned.
-        """
-        raise NotImplementedError
-
-    async def on_create(self, actor: Actor[Any, Any, Any], input: Any) -> None:
-        """Run the ``on_create`` hook, with the input if it takes one; does nothing without it."""
-        raise NotImplementedError
-
-    async def create_conn_state(self, actor: Actor[Any, Any, Any], params: Any) -> Any:
-        """Make a new connection's state: by the hook, else the type's default. ``None`` without."""
-        raise NotImplementedError
+        return self.cls.__bind__(turn)
 
     def resolve(self) -> None:
-        """Build whatever waited for a forward reference.
+        """Build whatever waited for a forward reference. ``setup`` does it for every actor.
 
         Raises:
             DefinitionError: a name is still unknown.
         """
-        raise NotImplementedError
+        try:
+            self.types.resolve()
+            for action in self.actions.values():
+                action.signature.resolve()
+            for event in self.events.values():
+                event.resolve()
+        except ForwardReferenceError as error:
+            raise DefinitionError(
+                f"{self.python_name}: {error}. Annotations name what their module (or the function "
+                "that holds the class) defines; import it at run time, not under TYPE_CHECKING."
+            ) from error
+
+    def find_action(self, name: str) -> ActionDefinition | None:
+        """Find an action by its wire name or its Python name."""
+        return self._actions.get(name)
+
+    def find_event(self, name: str) -> Event[Any] | None:
+        """Find an event by its wire name or its Python name."""
+        return self._events.get(name)
+
+    # -- types ----------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Schema[Any] | None:
+        """How state is stored; ``None`` for an actor without."""
+        return self.types.state
+
+    @property
+    def conn_state(self) -> Schema[Any] | None:
+        """How connection state is stored; ``None`` if there is none."""
+        return self.types.conn_state
+
+    @property
+    def params(self) -> Schema[Any] | None:
+        """The type of connection parameters; ``None`` takes any."""
+        return self.types.params
+
+    @property
+    def input(self) -> Schema[Any] | None:
+        """The type of the input; ``None`` if no hook takes one."""
+        return self.types.input
+
+    def check_input(self, plain: object) -> Any:
+        """Validate a plain input; ``None`` if no hook takes one.
+
+        Without an input (``None``) the default of the hook's parameter counts, then a type's own
+        defaults (as if the input were ``{}``).
+
+        Raises:
+            ActorError: ``actor.validation_error``.
+        """
+        return self.types.check_input(plain)
+
+    def check_params(self, plain: object) -> Any:
+        """Validate plain connection parameters; as they are if the actor declares no type.
+
+        Raises:
+            ActorError: ``actor.validation_error``.
+        """
+        return self.types.check_params(plain)
+
+    # -- hooks that make something ----------------------------------------------------------------
+
+    async def create_state(self, actor: Actor[Any, Any, Any], input: Any) -> Any:
+        """Make a new actor's state: by the hook, else by the type. ``None`` without state.
+
+        Args:
+            actor: an instance of the creating turn.
+            input: what ``check_input`` returned.
+
+        Raises:
+            TypeError: the hook returned something else.
+        """
+        types = self.types
+        if "create_state" not in self.hooks:
+            return None if types.make_state is None else types.make_state()
+        hook: Any = actor
+        args = (input,) if "create_state" in types.takes_input else ()
+        return types.check_made("create_state", types.state, await hook.create_state(*args))
+
+    async def on_create(self, actor: Actor[Any, Any, Any], input: Any) -> None:
+        """Run the ``on_create`` hook, with the input if it takes one; does nothing without it."""
+        if "on_create" in self.hooks:
+            hook: Any = actor
+            args = (input,) if "on_create" in self.types.takes_input else ()
+            await hook.on_create(*args)
+
+    async def create_conn_state(self, actor: Actor[Any, Any, Any], params: Any) -> Any:
+        """Make a new connection's state: by the hook, else by the type. ``None`` without.
+
+        Args:
+            actor: an instance of the turn that opens the connection.
+            params: what ``check_params`` returned.
+
+        Raises:
+            TypeError: the hook returned something else.
+        """
+        types = self.types
+        if "create_conn_state" not in self.hooks:
+            return None if types.make_conn_state is None else types.make_conn_state()
+        made = await actor.create_conn_state(params)
+        return types.check_made("create_conn_state", types.conn_state, made)

@@ -1,0 +1,26 @@
+"""One ``Schema`` for every type an actor declares: storage, wire values, JSON Schema.
+
+Knows pydantic and nothing of actors. May import ``errors`` only.
+"""
+
+from __future__ import annotations
+
+from rivetless.serde.schema import (
+    ForwardReferenceError,
+    Schema,
+    UnreadableError,
+    UnstorableError,
+    json_schemas,
+    schema_of,
+    type_name,
+)
+
+__all__ = [
+    "ForwardReferenceError",
+    "Schema",
+    "UnreadableError",
+    "UnstorableError",
+    "json_schemas",
+    "schema_of",
+    "type_name",
+]
