@@ -14,6 +14,7 @@ from rivetless.protocol import cbor
 from rivetless.protocol.bare import Reader, Writer, binary
 from rivetless.protocol.messages import (
     CURRENT_VERSION,
+    TAGS_SINCE,
     ActionRequest,
     ActionResponse,
     Decoded,
@@ -38,7 +39,6 @@ __all__ = ["BareCodec"]
 
 B = TypeVar("B", bound=HttpBody)
 
-_TAGS_SINCE: Final = 4
 _ACTORS_SINCE: Final = 4
 _QUEUES_SINCE: Final = 3
 
@@ -102,7 +102,7 @@ def _version(reader: Reader) -> int:
 
 
 def _value(reader: Reader, version: int) -> object:
-    return cbor.loads(reader.data(), "strict" if version >= _TAGS_SINCE else "off")
+    return cbor.loads(reader.data(), "strict" if version >= TAGS_SINCE else "off")
 
 
 def _optional_value(reader: Reader, version: int) -> object:
@@ -186,7 +186,7 @@ _BODIES: Final[dict[type[Any], Callable[[Reader, int], HttpBody]]] = {
 
 
 def _value_bytes(value: object, version: int) -> bytes:
-    return cbor.dumps(value, BINARY if version >= _TAGS_SINCE else NATIVE)
+    return cbor.dumps(value, BINARY if version >= TAGS_SINCE else NATIVE)
 
 
 def _write_value(writer: Writer, value: object, version: int) -> None:

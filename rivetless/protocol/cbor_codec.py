@@ -10,6 +10,7 @@ from rivetless.protocol.bare import binary
 from rivetless.protocol.cbor import dumps, loads, map_head, text, u64
 from rivetless.protocol.messages import (
     CURRENT_VERSION,
+    TAGS_SINCE,
     ActionRequest,
     ActionResponse,
     Decoded,
@@ -28,7 +29,7 @@ from rivetless.protocol.messages import (
     ToServer,
 )
 from rivetless.protocol.shapes import read_body, read_to_client, read_to_server
-from rivetless.protocol.values import CBOR, Tags, stand_in
+from rivetless.protocol.values import CBOR, NATIVE, Style, Tags, stand_in
 
 __all__ = ["CborCodec"]
 
@@ -43,12 +44,12 @@ class CborCodec:
     text: bool = False
 
     def encode(self, message: Message, version: int = CURRENT_VERSION) -> bytes:
-        """Return a message as bytes; CBOR has no versions."""
-        return _WRITERS[type(message)](message)
+        """Return a message as bytes."""
+        return _WRITERS[type(message)](message, _style(version))
 
     def frame(self, message: ToClient | ToServer, version: int = CURRENT_VERSION) -> bytes:
         """Return a frame as bytes."""
-        return _WRITERS[type(message)](message)
+        return _WRITERS[type(message)](message, _style(version))
 
     def decode(self, kind: type[B], data: bytes) -> Decoded[B]:
         """Return the HTTP body of a kind."""
@@ -101,68 +102,68 @@ _NULL: Final = b"\xf6"
 _BOOL: Final = (b"\xf4", b"\xf5")
 
 
-def _value(value: object) -> bytes:
-    return dumps(value, CBOR)
+def _style(version: int) -> Style:
+    return CBOR if version >= TAGS_SINCE else NATIVE
 
 
-def _action_request(message: ActionRequest) -> bytes:
+def _action_request(message: ActionRequest, style: Style) -> bytes:
     name = _NAME + text(message.name)
-    return _ACTION_REQUEST + u64(message.id) + name + _ARGS + _value(message.args)
+    return _ACTION_REQUEST + u64(message.id) + name + _ARGS + dumps(message.args, style)
 
 
-def _action_response(message: ActionResponse) -> bytes:
-    return _ACTION_RESPONSE + u64(message.id) + _OUTPUT + _value(message.output)
+def _action_response(message: ActionResponse, style: Style) -> bytes:
+    return _ACTION_RESPONSE + u64(message.id) + _OUTPUT + dumps(message.output, style)
 
 
-def _subscription_request(message: SubscriptionRequest) -> bytes:
+def _subscription_request(message: SubscriptionRequest, style: Style) -> bytes:
     subscribe = _SUBSCRIBE + _BOOL[message.subscribe]
     return _SUBSCRIPTION_REQUEST + text(message.event_name) + subscribe
 
 
-def _init(message: Init) -> bytes:
+def _init(message: Init, style: Style) -> bytes:
     return _INIT + text(message.actor_id) + _CONNECTION_ID + text(message.connection_id)
 
 
-def _event(message: Event) -> bytes:
-    return _EVENT + _value(message.args) + _NAME + text(message.name)
+def _event(message: Event, style: Style) -> bytes:
+    return _EVENT + dumps(message.args, style) + _NAME + text(message.name)
 
 
-def _error_frame(message: ErrorFrame) -> bytes:
+def _error_frame(message: ErrorFrame, style: Style) -> bytes:
     action_id = _NULL if message.action_id is None else u64(message.action_id)
-    fields = [("actionId", action_id), *_error(message)]
+    fields = [("actionId", action_id), *_error(message, style)]
     return _envelope("Error", len(fields)) + _join(fields)
 
 
-def _http_action_request(message: HttpActionRequest) -> bytes:
-    return map_head(1) + _ARGS + _value(message.args)
+def _http_action_request(message: HttpActionRequest, style: Style) -> bytes:
+    return map_head(1) + _ARGS + dumps(message.args, style)
 
 
-def _http_action_response(message: HttpActionResponse) -> bytes:
-    return map_head(1) + _OUTPUT + _value(message.output)
+def _http_action_response(message: HttpActionResponse, style: Style) -> bytes:
+    return map_head(1) + _OUTPUT + dumps(message.output, style)
 
 
-def _http_queue_send_request(message: HttpQueueSendRequest) -> bytes:
-    fields = [("body", _value(message.body)), ("wait", _BOOL[message.wait])]
+def _http_queue_send_request(message: HttpQueueSendRequest, style: Style) -> bytes:
+    fields = [("body", dumps(message.body, style)), ("wait", _BOOL[message.wait])]
     if message.name is not None:
         fields.append(("name", text(message.name)))
     if message.timeout is not None:
-        fields.append(("timeout", _value(message.timeout)))
+        fields.append(("timeout", dumps(message.timeout, style)))
     return map_head(len(fields)) + _join(fields)
 
 
-def _http_queue_send_response(message: HttpQueueSendResponse) -> bytes:
+def _http_queue_send_response(message: HttpQueueSendResponse, style: Style) -> bytes:
     fields = [("status", text(message.status))]
     if message.response is not None:
-        fields.append(("response", _value(message.response)))
+        fields.append(("response", dumps(message.response, style)))
     return map_head(len(fields)) + _join(fields)
 
 
-def _http_error(message: HttpError) -> bytes:
-    fields = _error(message)
+def _http_error(message: HttpError, style: Style) -> bytes:
+    fields = _error(message, style)
     return map_head(len(fields)) + _join(fields)
 
 
-def _error(error: ErrorFrame | HttpError) -> list[tuple[str, bytes]]:
+def _error(error: ErrorFrame | HttpError, style: Style) -> list[tuple[str, bytes]]:
     fields: list[tuple[str, bytes]] = []
     if error.actor is not None:
         fields.append(("actor", _actor(error.actor)))
@@ -170,7 +171,7 @@ def _error(error: ErrorFrame | HttpError) -> list[tuple[str, bytes]]:
     fields.append(("group", text(error.group)))
     fields.append(("message", text(error.message)))
     if error.metadata is not None:
-        fields.append(("metadata", _metadata(error.metadata)))
+        fields.append(("metadata", _metadata(error.metadata, style)))
     return fields
 
 
@@ -181,9 +182,9 @@ def _actor(actor: ActorSpecifier) -> bytes:
     return map_head(len(fields)) + _join(fields)
 
 
-def _metadata(metadata: object) -> bytes:
+def _metadata(metadata: object, style: Style) -> bytes:
     try:
-        return _value(metadata)
+        return dumps(metadata, style)
     except TypeError:
         return text(stand_in(metadata))
 
@@ -192,7 +193,7 @@ def _join(fields: list[tuple[str, bytes]]) -> bytes:
     return b"".join([text(name) + value for name, value in fields])
 
 
-_WRITERS: Final[dict[type[Any], Callable[[Any], bytes]]] = {
+_WRITERS: Final[dict[type[Any], Callable[[Any, Style], bytes]]] = {
     ActionRequest: _action_request,
     ActionResponse: _action_response,
     ErrorFrame: _error_frame,

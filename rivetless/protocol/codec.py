@@ -51,7 +51,8 @@ class Codec(Protocol):
 
         Args:
             message: a frame or a body.
-            version: of the request that is answered.
+            version: of the request that is answered. Only BARE carries it; in JSON and CBOR it
+                decides which tags the client is spared.
         """
         ...
 

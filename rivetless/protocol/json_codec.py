@@ -10,6 +10,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from rivetless.errors import ActorSpecifier, invalid_request
 from rivetless.protocol.messages import (
     CURRENT_VERSION,
+    TAGS_SINCE,
     ActionRequest,
     ActionResponse,
     Decoded,
@@ -28,7 +29,17 @@ from rivetless.protocol.messages import (
     ToServer,
 )
 from rivetless.protocol.shapes import read_body, read_to_client, read_to_server
-from rivetless.protocol.values import DOCUMENT_DEPTH, JSON, Tags, stand_in, tag, too_deep, untag
+from rivetless.protocol.values import (
+    DOCUMENT_DEPTH,
+    JSON,
+    JSON_3,
+    Style,
+    Tags,
+    stand_in,
+    tag,
+    too_deep,
+    untag,
+)
 
 __all__ = ["JsonCodec", "json_dumps", "json_loads"]
 
@@ -43,12 +54,12 @@ class JsonCodec:
     text: bool = True
 
     def encode(self, message: Message, version: int = CURRENT_VERSION) -> bytes:
-        """Return a message as bytes; JSON has no versions."""
-        return _WRITERS[type(message)](message)
+        """Return a message as bytes."""
+        return _WRITERS[type(message)](message, _style(version))
 
     def frame(self, message: ToClient | ToServer, version: int = CURRENT_VERSION) -> str:
         """Return a frame as text."""
-        return _WRITERS[type(message)](message).decode()
+        return _WRITERS[type(message)](message, _style(version)).decode()
 
     def decode(self, kind: type[B], data: bytes) -> Decoded[B]:
         """Return the HTTP body of a kind."""
@@ -93,14 +104,18 @@ def json_loads(data: bytes | str, tags: Tags = "strict") -> object:
     return document
 
 
-def json_dumps(value: object) -> bytes:
+def json_dumps(value: object, style: Style = JSON) -> bytes:
     """Return a plain value as JSON.
+
+    Args:
+        value: the value.
+        style: ``values.JSON`` or ``values.JSON_3``.
 
     Raises:
         TypeError: the value has no form on the wire.
     """
     try:
-        return to_json(tag(value, JSON), inf_nan_mode="null")
+        return to_json(tag(value, style), inf_nan_mode="null")
     except PydanticSerializationError as error:
         raise TypeError(f"The value cannot be sent: {error}") from error
 
@@ -120,49 +135,56 @@ def _check_depth(value: object, depth: int) -> None:
 # Envelopes are put together as bytes: three times as fast as building maps only to serialise them.
 
 
-def _action_request(message: ActionRequest) -> bytes:
+def _style(version: int) -> Style:
+    return JSON if version >= TAGS_SINCE else JSON_3
+
+
+def _action_request(message: ActionRequest, style: Style) -> bytes:
     return b'{"body":{"tag":"ActionRequest","val":{"id":["$BigInt","%d"],"name":%b,"args":%b}}}' % (
         message.id,
         _string(message.name),
-        json_dumps(message.args),
+        json_dumps(message.args, style),
     )
 
 
-def _subscription_request(message: SubscriptionRequest) -> bytes:
+def _subscription_request(message: SubscriptionRequest, style: Style) -> bytes:
     return b'{"body":{"tag":"SubscriptionRequest","val":{"eventName":%b,"subscribe":%b}}}' % (
         _string(message.event_name),
         b"true" if message.subscribe else b"false",
     )
 
 
-def _init(message: Init) -> bytes:
+def _init(message: Init, style: Style) -> bytes:
     return b'{"body":{"tag":"Init","val":{"actorId":%b,"connectionId":%b}}}' % (
         _string(message.actor_id),
         _string(message.connection_id),
     )
 
 
-def _action_response(message: ActionResponse) -> bytes:
+def _action_response(message: ActionResponse, style: Style) -> bytes:
     return b'{"body":{"tag":"ActionResponse","val":{"id":["$BigInt","%d"],"output":%b}}}' % (
         message.id,
-        json_dumps(message.output),
+        json_dumps(message.output, style),
     )
 
 
-def _event(message: Event) -> bytes:
+def _event(message: Event, style: Style) -> bytes:
     return b'{"body":{"tag":"Event","val":{"args":%b,"name":%b}}}' % (
-        json_dumps(message.args),
+        json_dumps(message.args, style),
         _string(message.name),
     )
 
 
-def _error_frame(message: ErrorFrame) -> bytes:
+def _error_frame(message: ErrorFrame, style: Style) -> bytes:
     action_id = b"null" if message.action_id is None else b'["$BigInt","%d"]' % message.action_id
-    return b'{"body":{"tag":"Error","val":{"actionId":%b,%b}}}' % (action_id, _error(message))
+    return b'{"body":{"tag":"Error","val":{"actionId":%b,%b}}}' % (
+        action_id,
+        _error(message, style),
+    )
 
 
-def _error(error: ErrorFrame | HttpError) -> bytes:
-    metadata = b"" if error.metadata is None else b',"metadata":' + _metadata(error.metadata)
+def _error(error: ErrorFrame | HttpError, style: Style) -> bytes:
+    metadata = b"" if error.metadata is None else b',"metadata":' + _metadata(error.metadata, style)
     return b'%b"code":%b,"group":%b,"message":%b%b' % (
         _actor(error.actor),
         _string(error.code),
@@ -183,9 +205,9 @@ def _actor(actor: ActorSpecifier | None) -> bytes:
     )
 
 
-def _metadata(metadata: object) -> bytes:
+def _metadata(metadata: object, style: Style) -> bytes:
     try:
-        return json_dumps(metadata)
+        return json_dumps(metadata, style)
     except TypeError:
         return _string(stand_in(metadata))
 
@@ -198,31 +220,33 @@ def _string(text: str) -> bytes:
         return to_json(text.encode(errors="replace").decode())
 
 
-def _http_action_request(message: HttpActionRequest) -> bytes:
-    return b'{"args":%b}' % json_dumps(message.args)
+def _http_action_request(message: HttpActionRequest, style: Style) -> bytes:
+    return b'{"args":%b}' % json_dumps(message.args, style)
 
 
-def _http_action_response(message: HttpActionResponse) -> bytes:
-    return b'{"output":%b}' % json_dumps(message.output)
+def _http_action_response(message: HttpActionResponse, style: Style) -> bytes:
+    return b'{"output":%b}' % json_dumps(message.output, style)
 
 
-def _http_queue_send_request(message: HttpQueueSendRequest) -> bytes:
+def _http_queue_send_request(message: HttpQueueSendRequest, style: Style) -> bytes:
     name = b"" if message.name is None else b',"name":' + _string(message.name)
     timeout = b"" if message.timeout is None else b',"timeout":%d' % message.timeout
     wait = b"true" if message.wait else b"false"
-    return b'{"body":%b%b,"wait":%b%b}' % (json_dumps(message.body), name, wait, timeout)
+    return b'{"body":%b%b,"wait":%b%b}' % (json_dumps(message.body, style), name, wait, timeout)
 
 
-def _http_queue_send_response(message: HttpQueueSendResponse) -> bytes:
-    response = b"" if message.response is None else b',"response":' + json_dumps(message.response)
+def _http_queue_send_response(message: HttpQueueSendResponse, style: Style) -> bytes:
+    response = (
+        b"" if message.response is None else b',"response":' + json_dumps(message.response, style)
+    )
     return b'{"status":%b%b}' % (_string(message.status), response)
 
 
-def _http_error(message: HttpError) -> bytes:
-    return b"{%b}" % _error(message)
+def _http_error(message: HttpError, style: Style) -> bytes:
+    return b"{%b}" % _error(message, style)
 
 
-_WRITERS: Final[dict[type[Any], Callable[[Any], bytes]]] = {
+_WRITERS: Final[dict[type[Any], Callable[[Any, Style], bytes]]] = {
     ActionRequest: _action_request,
     ActionResponse: _action_response,
     ErrorFrame: _error_frame,

@@ -13,6 +13,7 @@ from rivetless.errors import ActorError, ActorSpecifier
 
 __all__ = [
     "CURRENT_VERSION",
+    "TAGS_SINCE",
     "ActionRequest",
     "ActionResponse",
     "Decoded",
@@ -34,6 +35,9 @@ __all__ = [
 
 CURRENT_VERSION: Final = 4
 """The newest version of the client protocol; 1 to 4 are understood."""
+
+TAGS_SINCE: Final = 4
+"""The first version whose clients know all tags of values."""
 
 QueueStatus = Literal["completed", "timedOut"]
 

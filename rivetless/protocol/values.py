@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from pathlib import PurePath
 from typing import Any, Final, Literal, cast
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -26,6 +27,7 @@ __all__ = [
     "CBOR",
     "DOCUMENT_DEPTH",
     "JSON",
+    "JSON_3",
     "MAX_DEPTH",
     "MAX_SAFE_INTEGER",
     "NATIVE",
@@ -219,7 +221,8 @@ class Style:
         min_int: the smallest integer written as such.
         max_int: the largest integer written as such.
         floats: other integers that a JavaScript number holds are written as floats.
-        tags: with tags and escapes; else large integers, bytes and sets are left to the encoder.
+        tags: with tags and escapes; else large integers and bytes are left to the encoder.
+        sets: sets are written as such; else as arrays.
         instants: datetimes become ``Instant``; else text.
     """
 
@@ -227,22 +230,30 @@ class Style:
     max_int: int
     floats: bool
     tags: bool
+    sets: bool
     instants: bool
 
 
-JSON: Final = Style(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER, floats=False, tags=True, instants=False)
+JSON: Final = Style(
+    -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER, floats=False, tags=True, sets=True, instants=False
+)
 """JSON."""
+
+JSON_3: Final = Style(
+    -MAX_SAFE_INTEGER, MAX_SAFE_INTEGER, floats=False, tags=True, sets=False, instants=False
+)
+"""JSON for clients of protocol versions 1 to 3, which throw at ``$Set``."""
 
 # The official client reads CBOR integers of more than 32 bits as bigint; its own numbers of that
 # size are floats on the wire, and so are ours.
-CBOR: Final = Style(-(2**32), 2**32 - 1, floats=True, tags=True, instants=False)
+CBOR: Final = Style(-(2**32), 2**32 - 1, floats=True, tags=True, sets=True, instants=False)
 """CBOR as an encoding of its own."""
 
-BINARY: Final = Style(-(2**32), 2**32 - 1, floats=True, tags=True, instants=True)
+BINARY: Final = Style(-(2**32), 2**32 - 1, floats=True, tags=True, sets=True, instants=True)
 """CBOR inside of BARE."""
 
-NATIVE: Final = Style(-(2**32), 2**32 - 1, floats=True, tags=False, instants=True)
-"""CBOR inside of BARE for protocol versions 1 to 3, which know no tags."""
+NATIVE: Final = Style(-(2**32), 2**32 - 1, floats=True, tags=False, sets=True, instants=True)
+"""CBOR, by itself or inside of BARE, for protocol versions 1 to 3, which know no tags there."""
 
 _SIMPLE: Final = frozenset({str, bool, float, type(None)})
 
@@ -341,11 +352,16 @@ def _other(value: object, style: Style, depth: int) -> object:
             field.name: getattr(value, field.name) for field in fields(value)
         }
         return _dict(attributes, style, depth)
+    if isinstance(value, PurePath):
+        return str(value)
     return tag(_jsonable(value), style, depth - 1)
 
 
 def _set_out(items: AbstractSet[object], style: Style, depth: int) -> object:
-    result = _list(items, style, depth - 1)
+    if not style.sets:
+        return _list(items, style, depth)
+    # The items of a tag are no array of their own, so they are never escaped.
+    result = [tag(item, style, depth - 2) for item in items]
     if style.tags:
         return ["$Set", result]
     try:
