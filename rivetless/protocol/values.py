@@ -142,7 +142,7 @@ class _Reader:
             if type(payload) is not list:
                 raise invalid_request('A "$Set" tag needs an array.')
             items = cast("list[object]", payload)
-            return as_set([self.any(item, depth - 1) for item in items])
+            return as_set([self.any(item, depth - 2) for item in items])
         if name.startswith("$$"):
             return [name[1:], self.any(payload, depth - 1)]
         if self.tags == "lenient":
