@@ -1,22 +1,24 @@
 """From a class to its ``ActorDefinition``; everything that is wrong is refused here.
 
-Runs once for each class, when it is created. Each refusal says where the mistake is and how to mend it.
+Runs once for each class, when it is created. Each refusal says where the mistake is and how to mend
+it.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, get_origin
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 
-from rivetless.actor.annotations import bindings_of, class_scope, has_variables
+from rivetless.actor.annotations import Bindings, Scope, bindings_of, class_scope, has_variables
 from rivetless.actor.arguments import Signature
-from rivetless.actor.declare import ActionGroup, Event, action_options, check_async
+from rivetless.actor.body import HOOKS, check_body, check_group_body
+from rivetless.actor.declare import ActionGroup, Event, action_options, as_event, as_group
 from rivetless.actor.definition import ActionDefinition, ActorDefinition
-from rivetless.actor.names import class_name, did_you_mean, member_name, why_not
+from rivetless.actor.names import class_name, member_name, why_not
 from rivetless.actor.options import ActorOptions, read_options
 from rivetless.actor.types import ActorTypes
 from rivetless.errors import DefinitionError
@@ -25,49 +27,39 @@ from rivetless.serde import ForwardReferenceError
 if TYPE_CHECKING:
     from rivetless.actor.base import Actor
 
-HOOKS: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
-    {
-        "create_state": frozenset({0, 1}),
-        "create_vars": frozenset({0}),
-        "create_conn_state": frozenset({1}),
-        "on_migrate": frozenset({1}),
-        "on_create": frozenset({0, 1}),
-        "on_wake": frozenset({0}),
-        "on_sleep": frozenset({0}),
-        "on_destroy": frozenset({0}),
-        "on_state_change": frozenset({1}),
-        "on_before_connect": frozenset({1}),
-        "on_connect": frozenset({1}),
-        "on_disconnect": frozenset({1}),
-        "on_request": frozenset({1}),
-        "on_websocket": frozenset({1}),
-        "on_websocket_message": frozenset({2}),
-        "on_websocket_close": frozenset({2}),
-        "on_before_action_response": frozenset({3}),
-    }
-)
-"""Every hook, with how many arguments it may take besides ``self``."""
-
-SYNC_HOOKS: Final = frozenset({"on_state_change"})
-
-LATER_HOOKS: Final = frozenset({"run"})
-"""Hooks of RivetKit that a later version serves."""
-
-LATER_MEMBERS: Final = frozenset({"cron", "db", "kv", "queue", "schedule"})
-"""Members of RivetKit's context that a later version serves."""
-
-_CONSTRUCTORS: Final = frozenset({"__init__", "__new__"})
+_PLUMBING: Final = (object, Generic, Protocol)
 
 
 @dataclass(frozen=True, slots=True)
 class Keywords:
-    """What a class statement was given: ``class ChatRoom(Actor, name="chatRoom"):``."""
+    """What a class statement was given: ``class ChatRoom(Actor, name="chatRoom"):``.
+
+    Attributes:
+        name: explicit name on the wire.
+        display_name: a label for dashboards.
+        icon: an emoji or a FontAwesome name.
+        abstract: a base for actors, not an actor itself.
+        options: the others, unchecked.
+    """
 
     name: object = None
     display_name: object = None
     icon: object = None
     abstract: object = False
-    options: Mapping[str, object] = MappingProxyType({})
+    options: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a class passes on to those that derive from it.
+
+    Attributes:
+        options: its options.
+        icon: its icon.
+    """
+
+    options: ActorOptions = field(default_factory=ActorOptions)
+    icon: str | None = None
 
 
 def compile_actor(
@@ -75,8 +67,8 @@ def compile_actor(
     root: type[Actor[Any, Any, Any]],
     members: frozenset[str],
     keywords: Keywords,
-    scope: Mapping[str, object],
-) -> ActorDefinition | None:
+    scope: Scope,
+) -> tuple[ActorDefinition | None, Inherited]:
     """Check a class and make its definition.
 
     Args:
@@ -87,39 +79,219 @@ def compile_actor(
         scope: names its annotations may use besides the module's.
 
     Returns:
-        The definition, or ``None`` for a base class that is not an actor itself: one with
-        ``abstract=True`` or with type variables left.
+        The definition, or ``None`` for a base class that is not an actor itself (one with
+        ``abstract=True`` or with type variables left); and what it passes on.
 
     Raises:
         DefinitionError: something is wrong with it.
     """
-    parent = next((base for base in cls.__mro__[1:] if issubclass(base, root)), root)
-    options = read_options(cls.__name__, _parent_options(parent), keywords.options)
+    parents: list[type[Any]] = [base for base in cls.__mro__[1:] if issubclass(base, root)]
+    inherited: Inherited = vars(parents[0])["__inherited__"]
+    options = read_options(cls.__name__, inherited.options, keywords.options)
+    icon = _text(cls, "icon", keywords.icon) or inherited.icon
+    for base in _own_classes(cls, root):
+        # Other actor classes were checked when they were created; plain mix-ins never were.
+        if base is cls or not issubclass(base, root):
+            check_body(base, cls, root, members)
     bindings = bindings_of(cls, root)
-    arguments: Any = tuple(bindings[parameter] for parameter in root.__parameters__)  # type: ignore[attr-defined]
-    for base in _user_classes(cls, root):
-        _Body(base, cls, root, members).check()
-    names = class_scope(cls, scope)
-    hooks = frozenset(hook for hook in HOOKS if _is_overridden(cls, root, hook))
-    generic = any(has_variables(argument) for argument in arguments)
+    parameters: tuple[Any, ...] = getattr(root, "__parameters__", ())
+    state, conn_state, params = (bindings[parameter] for parameter in parameters)
+    passed_on = Inherited(options, icon)
     if not isinstance(keywords.abstract, bool):
         raise DefinitionError(f"{cls.__name__}: `abstract` is True or False.")
-    if keywords.abstract or generic:
-        cls.__options__ = options
-        return None
+    if keywords.abstract or any(map(has_variables, (state, conn_state, params))):
+        return None, passed_on
+    names = class_scope(cls, scope)
+    hooks = frozenset(hook for hook in HOOKS if getattr(cls, hook) is not getattr(root, hook))
     definition = ActorDefinition(
         name=_wire_name(cls, keywords.name),
         python_name=cls.__name__,
         cls=cls,
         doc=_doc(cls, root),
-        icon=_text(cls, "icon", keywords.icon) or _inherited(parent, "icon"),
+        icon=icon,
         display_name=_text(cls, "display_name", keywords.display_name),
         options=options,
-        actions=_Actions(cls, root, names, bindings, options).collect(),
-        events=_events(cls, root, names, bindings),
+        actions=MappingProxyType(_Actions(cls, root, names, bindings, options).collect()),
+        events=MappingProxyType(_events(cls, root, names, bindings)),
         hooks=hooks,
-        types=ActorTypes(cls, arguments, hooks, names, bindings),
+        types=ActorTypes(cls, (state, conn_state, params), hooks, names, bindings),
     )
     _resolve_what_is_known(definition)
-    cls.__options__ = options
-    return definition
+    return definition, passed_on
+
+
+def _own_classes(cls: type[Any], root: type[Any]) -> Iterator[type[Any]]:
+    """Yield the classes of ``cls`` that users wrote, nearest first."""
+    for base in cls.__mro__:
+        if base is not root and base not in _PLUMBING:
+            yield base
+
+
+def _attributes(cls: type[Any], root: type[Any]) -> dict[str, tuple[Any, type[Any]]]:
+    """Return what a class and its bases declare, with the class each is from; bases first."""
+    found: dict[str, tuple[Any, type[Any]]] = {}
+    for base in reversed(list(_own_classes(cls, root))):
+        for name, value in vars(base).items():
+            if not name.startswith("__"):
+                found[name] = (value, base)
+    return found
+
+
+class _Actions:
+    """Collects the actions of a class and of its groups."""
+
+    def __init__(
+        self,
+        cls: type[Any],
+        root: type[Any],
+        scope: Scope,
+        bindings: Bindings,
+        options: ActorOptions,
+    ) -> None:
+        self._cls = cls
+        self._root = root
+        self._scope = scope
+        self._bindings = bindings
+        self._options = options
+        self._found: dict[str, ActionDefinition] = {}
+
+    def collect(self) -> dict[str, ActionDefinition]:
+        self._add_class(self._cls, self._root, (), (), self._scope, self._bindings)
+        return self._found
+
+    def _add_class(
+        self,
+        cls: type[Any],
+        root: type[Any],
+        path: tuple[str, ...],
+        wire_path: tuple[str, ...],
+        scope: Scope,
+        bindings: Bindings,
+    ) -> None:
+        for name, (value, _) in _attributes(cls, root).items():
+            group = as_group(value)
+            if group is not None:
+                self._add_group(name, type(group), path, wire_path, scope, bindings)
+                continue
+            given = action_options(value) if inspect.isfunction(value) else None
+            if given is None:
+                continue
+            wire = given.name or member_name(name)
+            python_name = ".".join((*path, name))
+            label = f"{self._cls.__name__}.{python_name}"
+            self._claim(
+                ActionDefinition(
+                    name=".".join((*wire_path, wire)),
+                    python_name=python_name,
+                    function=value,
+                    path=path,
+                    exclusive=given.exclusive,
+                    timeout=given.timeout or self._options.action_timeout,
+                    doc=inspect.getdoc(value) or "",
+                    signature=Signature(value, label, scope, bindings),
+                )
+            )
+
+    def _add_group(
+        self,
+        name: str,
+        cls: type[ActionGroup[Any]],
+        path: tuple[str, ...],
+        wire_path: tuple[str, ...],
+        scope: Scope,
+        bindings: Bindings,
+    ) -> None:
+        check_group_body(cls)
+        self._add_class(
+            cls,
+            ActionGroup,
+            (*path, name),
+            (*wire_path, member_name(name)),
+            class_scope(cls, {**scope, **cls.__rivetless_scope__}),
+            {**bindings, **bindings_of(cls, ActionGroup)},
+        )
+
+    def _claim(self, action: ActionDefinition) -> None:
+        other = self._found.get(action.name)
+        if other is not None:
+            raise DefinitionError(
+                f"{self._cls.__name__}: `{other.python_name}` and `{action.python_name}` are both "
+                f"`{action.name}` on the wire. Rename one, or give it a name: "
+                '`@action(name="...")`.'
+            )
+        self._found[action.name] = action
+
+
+def _events(
+    cls: type[Any], root: type[Any], scope: Scope, bindings: Bindings
+) -> dict[str, Event[Any]]:
+    found: dict[str, Event[Any]] = {}
+    for name, (value, owner) in _attributes(cls, root).items():
+        declared = as_event(value)
+        if declared is None:
+            continue
+        if declared.python_name != name:
+            raise DefinitionError(
+                f"{cls.__name__}.{name}: this event is already called `{declared.python_name}`. "
+                "Declare one for each name."
+            )
+        event = declared.specialise(bindings)
+        if event is not declared:
+            # A generic base's event has another type in each class derived from it.
+            setattr(cls, name, event)
+        event.name = event.name or member_name(name)
+        event.names(vars(sys.modules[owner.__module__]), scope)
+        other = found.get(event.name)
+        if other is not None:
+            raise DefinitionError(
+                f"{cls.__name__}: the events `{other.python_name}` and `{name}` are both "
+                f'`{event.name}` on the wire. Rename one, or give it a name: `Event(name="...")`.'
+            )
+        found[event.name] = event
+    return found
+
+
+def _resolve_what_is_known(definition: ActorDefinition) -> None:
+    """Report now what can be seen now; forward references wait for ``setup`` or the first use."""
+    resolvers = [definition.types.resolve]
+    resolvers += [action.signature.resolve for action in definition.actions.values()]
+    for resolve in resolvers:
+        try:
+            resolve()
+        except ForwardReferenceError:
+            continue
+    for event in definition.events.values():
+        try:
+            event.resolve()
+        except ForwardReferenceError:
+            continue
+        except TypeError as error:
+            raise DefinitionError(
+                f"{definition.python_name}.{event.python_name}: the payload's type cannot travel. "
+                f"({error})"
+            ) from error
+
+
+def _wire_name(cls: type[Any], given: object) -> str:
+    name = class_name(cls.__name__) if given is None else given
+    wrong = why_not(name)
+    if wrong is not None:
+        raise DefinitionError(
+            f"{cls.__name__}: {wrong}. Give the actor a name on the wire: "
+            f'`class {cls.__name__}(Actor, name="...")`.'
+        )
+    return str(name)
+
+
+def _text(cls: type[Any], keyword: str, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise DefinitionError(f"{cls.__name__}: `{keyword}` is text, not {value!r}.")
+
+
+def _doc(cls: type[Any], root: type[Any]) -> str:
+    for base in _own_classes(cls, root):
+        doc: str | None = vars(base).get("__doc__")
+        if doc:
+            return inspect.cleandoc(doc)
+    return ""

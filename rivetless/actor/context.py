@@ -71,12 +71,15 @@ class _Socket(Generic[ConnStateT, ParamsT]):
 
     @property
     def state(self) -> ConnStateT:
-        """The connection's own state. Change it in place or assign it; it is saved with the turn."""
+        """The connection's own state, saved with the turn. Change it in place or assign it."""
         state: ConnStateT = self._turn.get_conn_state(self._info)
         return state
 
     @state.setter
     def state(self, value: ConnStateT) -> None:
+        schema = self._turn.definition.conn_state
+        if schema is not None:
+            schema.require(value, "conn.state")
         self._turn.set_conn_state(self._info, value)
 
     @property

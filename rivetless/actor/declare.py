@@ -305,6 +305,11 @@ class Event(Generic[PayloadT]):
         return answer
 
 
+def as_event(value: object) -> Event[Any] | None:
+    """Return ``value`` if it is an event."""
+    return value if isinstance(value, Event) else None  # pyright: ignore[reportUnknownVariableType]
+
+
 class ActionGroup(Generic[OwnerT]):
     """A group of actions with a name of its own.
 
@@ -351,3 +356,8 @@ class ActionGroup(Generic[OwnerT]):
             if name == "actor":
                 raise AttributeError("`actor` is there during a turn only.")
             raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+
+
+def as_group(value: object) -> ActionGroup[Any] | None:
+    """Return ``value`` if it is a group."""
+    return value if isinstance(value, ActionGroup) else None  # pyright: ignore[reportUnknownVariableType]

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """The HTTP request or upgrade that led to a turn, as plain data (it is stored with connections).
+    """The HTTP request or upgrade behind a turn, as plain data (it is stored with connections).
 
     Attributes:
         method: e.g. ``"GET"``.
@@ -44,7 +44,7 @@ class ConnInfo:
 
     Attributes:
         id: a UUID, or a host's own id for the socket.
-        kind: ``"events"`` (``connect()``), ``"raw"`` (a raw WebSocket) or ``"call"`` (one HTTP call).
+        kind: ``"events"`` (``connect()``), ``"raw"`` (raw WebSocket) or ``"call"`` (an HTTP call).
         params: what the client sent, as plain values (not yet validated); ``None`` if nothing.
         host: id of the host that holds the socket; ``None`` for ``"call"``.
         request: the upgrade or request.

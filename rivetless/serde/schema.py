@@ -213,6 +213,22 @@ class Schema(Generic[T]):
         """
         return self._validate(value)
 
+    def require(self, value: object, what: str) -> None:
+        """Report a wrong value where it is assigned, not only where it is stored.
+
+        Raises:
+            TypeError: it does not fit.
+        """
+        if type(value) is self.annotation:
+            return
+        try:
+            self._validate(value)
+        except ValidationError as error:
+            raise TypeError(
+                f"`{what}` is {type_name(self.annotation)}, not {type(value).__name__}: "
+                f"{_sentence(error)}"
+            ) from error
+
     def validate(self, plain: object, *path: str | int) -> T:
         """As ``check``, for values that came over the wire.
 
