@@ -42,9 +42,10 @@ _REFUSED: Final = (0, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 260, 2
 _REFUSED_LARGE: Final = (43000, 55799)
 _MAX_BIGNUM_BYTES: Final = 1750
 
-# Bytes that are in every message that needs a second look: the "$" of a tagged array, big integers,
-# simple values and floats. (Others have them by chance, inside of text or numbers.)
-_SECOND_LOOK: Final = re.compile(rb"[$\xc2\xc3\xe0-\xf3\xf7-\xfb]")
+# Bytes that are in every message that needs a second look: the "$" of a tagged array, big integers
+# (whose tag may be written longer than need be), simple values and floats. Others have them by
+# chance, inside of text or numbers.
+_SECOND_LOOK: Final = re.compile(rb"[$\xc2\xc3\xd8-\xdb\xe0-\xf3\xf7-\xfb]")
 
 # cbor2 ignores what follows a value. So it is given an array of the value and a byte string that
 # nobody can know: a message with bytes to spare has something else at its place.
@@ -237,5 +238,7 @@ def _write_instant(encoder: Any, value: object) -> None:
 def _malformed(error: Exception) -> ActorError:
     # The library wraps what our own callbacks say.
     cause = error.__cause__
+    if isinstance(cause, ActorError):
+        return cause
     reason = cause if type(cause) is ValueError else error
     return invalid_request(f"The message is not valid CBOR: {reason}.")
