@@ -131,7 +131,7 @@ class Signature:
         self.result = self._schema(hints.get("return", Any), "the result")
         self.positional = tuple(positional)
         self.keywords = tuple(keywords)
-        self._checks = tuple(parameter.schema.check for parameter in positional)
+        self._checks = tuple(parameter.schema.checker for parameter in positional)
         self._required = sum(parameter.required for parameter in positional)
         self._simple = self.variadic is None and not keywords
         self._scope = {}

@@ -12,6 +12,8 @@ from rivetless.actor.declare import Event
 from rivetless.actor.request import make_request
 from rivetless.serde import schema_of
 
+__all__ = ["Conn", "Conns", "RawWebSocket", "encode_event", "make_request"]
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 

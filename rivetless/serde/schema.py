@@ -203,6 +203,12 @@ class Schema(Generic[T]):
         plain = [self._to_python(self.load(data), warnings=False) for data in (first, second)]
         return fidelity.difference(plain[0], plain[1]) is None
 
+    @property
+    def checker(self) -> Callable[[object], T]:
+        """``check`` without a step in between, for those who call it often."""
+        self.build()
+        return self._validate
+
     # -- the wire -------------------------------------------------------------------------------
 
     def check(self, value: object) -> T:
