@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rivetless.gateway.metadata import ServerInfo
     from rivetless.registry import Registry
 
-__all__ = ["Gateway", "GatewayOptions"]
+__all__ = ["Gateway", "GatewayOptions", "accept"]
 
 _log = logging.getLogger("rivetless.gateway")
 
@@ -52,7 +52,6 @@ class GatewayOptions:
         limits: how much clients may send.
         origins: pages that may use the server; None lets all.
         admin_token: opens what concerns other people's actors; None opens it to this machine only.
-        secret: signs calls between actors of one deployment.
         expose: show internal errors to clients, for development.
     """
 
@@ -60,7 +59,6 @@ class GatewayOptions:
     limits: Limits = field(default_factory=Limits)
     origins: Iterable[str] | None = None
     admin_token: str | None = None
-    secret: bytes | None = None
     expose: bool = False
 
 
@@ -93,11 +91,12 @@ class Gateway:
         self._base_path = settings.base_path.rstrip("/")
         self._cors = Cors(options.origins)
         self._limiter = RateLimiter(limits, clock)
+        self._calls = CallVerifier(clock)
         self._http = HttpService(
             registry,
             dispatcher,
             self._limiter,
-            CallVerifier(options.secret, clock),
+            self._calls,
             HttpOptions(
                 max_incoming=settings.max_incoming_message_size,
                 max_outgoing=settings.max_outgoing_message_size,
@@ -120,6 +119,10 @@ class Gateway:
         )
         self._server_info: ServerInfo | None = None
         self._management: Management | None = None
+
+    def trust(self, secret: bytes) -> None:
+        """Believe calls between actors that are signed with this secret, from now on."""
+        self._calls.secret = secret
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or socket."""
@@ -197,12 +200,7 @@ class Gateway:
 
     async def _serve_socket(self, exchange: Exchange) -> None:
         """Serve a socket. It is accepted whatever is wrong: clients read close reasons only."""
-        offered: list[str] = exchange.scope.get("subprotocols") or []
-        message = await exchange.receive()
-        if message["type"] != "websocket.connect":
-            return
-        chosen = SUBPROTOCOL if SUBPROTOCOL in offered else None
-        await exchange.send({"type": "websocket.accept", "subprotocol": chosen})
+        offered = await accept(exchange)
         socket = ASGISocket(exchange.receive, exchange.send)
         try:
             await self._serve_accepted(exchange, socket, parse_subprotocols(offered))
@@ -244,3 +242,13 @@ class Gateway:
             await self.sockets.serve_raw(socket, target, come_from)
         else:
             raise make("inspector.unauthorized")
+
+
+async def accept(exchange: Exchange) -> list[str]:
+    """Accept a socket and return the subprotocols that the client offered."""
+    await exchange.receive()
+    offered: list[str] = exchange.scope.get("subprotocols") or []
+    # A browser fails a connection that answers none of its offers, or one that it did not make.
+    chosen = SUBPROTOCOL if SUBPROTOCOL in offered else None
+    await exchange.send({"type": "websocket.accept", "subprotocol": chosen})
+    return offered

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 from rivetless.errors import ActorError, public_error, status_of
 from rivetless.gateway.cors import Headers
+from rivetless.gateway.limits import RateLimited
 from rivetless.keys import Key, serialise
 from rivetless.protocol.codec import JSON, Codec
 from rivetless.protocol.messages import CURRENT_VERSION, HttpError
@@ -191,8 +192,8 @@ class Exchange:
         ]
         if error.actor is not None:
             headers += actor_headers(error.actor.actor_id, error.actor.key)
-        if error.name == "guard.rate_limit" and isinstance(error.metadata, dict):
-            headers.append((b"retry-after", b"%d" % error.metadata["retryAfter"]))
+        if isinstance(error, RateLimited):
+            headers.append((b"retry-after", b"%d" % error.retry_after))
         body = codec.encode(HttpError.of(error), version)
         content_type = (b"content-type", codec.content_type.encode())
         await self.reply(status_of(error), body, content_type, headers)

@@ -1,11 +1,12 @@
-"""What the gateway needs of the runtime: one method."""
+"""What the gateway needs of the runtime."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Protocol
+from typing import Protocol, overload
 
 from rivetless.runtime.commands import (
+    ActionResult,
     ActorInfo,
     CallAction,
     CloseConnection,
@@ -16,6 +17,7 @@ from rivetless.runtime.commands import (
     OpenConnection,
     RawMessage,
     RawRequest,
+    RawResponse,
     SleepActor,
     Subscribe,
 )
@@ -38,10 +40,27 @@ Command = (
 
 
 class Dispatcher(Protocol):
-    """Runs commands. ``rivetless.runtime.Runtime`` is one."""
+    """Runs commands. ``rivetless.runtime.runtime.Runtime`` is one."""
 
+    @overload
     @abstractmethod
-    async def dispatch(self, command: Command, /) -> Any:
+    async def dispatch(self, command: GetActor | OpenConnection) -> ActorInfo: ...
+    @overload
+    @abstractmethod
+    async def dispatch(self, command: CallAction | ConnectionAction) -> ActionResult: ...
+    @overload
+    @abstractmethod
+    async def dispatch(self, command: RawRequest) -> RawResponse: ...
+    @overload
+    @abstractmethod
+    async def dispatch(self, command: ListActors) -> list[ActorInfo]: ...
+    @overload
+    @abstractmethod
+    async def dispatch(
+        self, command: Subscribe | RawMessage | CloseConnection | DestroyActor | SleepActor
+    ) -> None: ...
+    @abstractmethod
+    async def dispatch(self, command: Command) -> object:
         """Run a command and give the answer that it documents.
 
         Raises:

@@ -95,6 +95,7 @@ class FrameHandler:
         "_max_outgoing",
         "actor_id",
         "conn_id",
+        "lost",
         "wire",
     )
 
@@ -116,6 +117,8 @@ class FrameHandler:
         self.wire = wire
         self.actor_id = actor_id
         self.conn_id = conn_id
+        self.lost = False
+        """The store knows the connection no more; the client must make a new one."""
 
     def init(self) -> str | bytes:
         """Return the frame that begins the connection."""
@@ -145,6 +148,7 @@ class FrameHandler:
             if len(frame) > self._max_outgoing or size_of(frame) > self._max_outgoing:
                 raise outgoing_too_long(size_of(frame), self._max_outgoing)
         except ActorError as error:
+            self.lost = self.lost or error.name == "connection.not_found"
             return self.error(error, request.id)
         except Exception as error:
             _log.exception("action %s of actor %s failed", request.name, self.actor_id)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from rivetless.clock import Clock
-from rivetless.errors import ActorError, make
+from rivetless.errors import ActorError
 
-__all__ = ["LOOPBACK", "Limits", "RateLimiter", "is_loopback"]
+__all__ = ["LOOPBACK", "Limits", "RateLimited", "RateLimiter", "is_loopback"]
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "localhost"})
 """How servers write the addresses of this machine."""
@@ -46,6 +46,23 @@ def is_loopback(host: str | None) -> bool:
     return host is not None and (host in LOOPBACK or host.startswith("127."))
 
 
+class RateLimited(ActorError):
+    """``guard.rate_limit``: a client asks too much.
+
+    Attributes:
+        retry_after: seconds to wait.
+    """
+
+    def __init__(self, what: str, limit: int, retry_after: int) -> None:
+        super().__init__(
+            "guard",
+            "rate_limit",
+            "Too many requests. Try again later.",
+            {"limit": limit, "reason": what, "retryAfter": retry_after},
+        )
+        self.retry_after = retry_after
+
+
 class RateLimiter:
     """Counts the requests of each client address to each actor, in windows of a minute.
 
@@ -72,7 +89,7 @@ class RateLimiter:
         """Count a request.
 
         Raises:
-            ActorError: ``guard.rate_limit``, with the seconds to wait in ``metadata.retryAfter``.
+            RateLimited: there were too many.
         """
         limit = self._limits.requests_per_minute
         if not limit:
@@ -90,20 +107,20 @@ class RateLimiter:
         self._counts[pair] = counted
         if counted > limit:
             wait = max(1, round(self._window_end - now))
-            raise _rate_limit("requests per minute", limit, wait)
+            raise RateLimited("requests per minute", limit, wait)
 
     def enter(self, client: str, actor: Hashable) -> None:
         """Count a request that begins; ``leave`` must follow.
 
         Raises:
-            ActorError: ``guard.rate_limit``; then ``leave`` must not follow.
+            RateLimited: there are too many; then ``leave`` must not follow.
         """
         self.count(client, actor)
         pair = (client, actor)
         running = self._in_flight.get(pair, 0)
         limit = self._limits.in_flight
         if limit and running >= limit:
-            raise _rate_limit("requests in flight", limit, 1)
+            raise RateLimited("requests in flight", limit, 1)
         self._in_flight[pair] = running + 1
 
     def leave(self, client: str, actor: Hashable) -> None:
@@ -114,7 +131,3 @@ class RateLimiter:
             self._in_flight[pair] = running
         else:
             del self._in_flight[pair]
-
-
-def _rate_limit(what: str, limit: int, wait: int) -> ActorError:
-    return make("guard.rate_limit", {"limit": limit, "reason": what, "retryAfter": wait})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic_core import from_json, to_json
 
@@ -317,7 +317,7 @@ def _object(body: bytes) -> dict[str, Any]:
         raise _bad_body(str(error)) from None
     if not isinstance(fields, dict):
         raise _bad_body("it is not an object")
-    return fields
+    return cast("dict[str, Any]", fields)
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

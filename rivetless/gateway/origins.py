@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rivetless.actor.turn import RequestInfo
 from rivetless.clock import Clock
@@ -81,18 +81,20 @@ class CallVerifier:
     are believed only with a signature of the deployment's secret, and ignored without.
 
     Args:
-        secret: shared by the processes of the deployment; None believes nobody.
         clock: tells which signatures have expired.
+
+    Attributes:
+        secret: shared by the processes of the deployment; None believes nobody.
     """
 
-    def __init__(self, secret: bytes | None, clock: Clock) -> None:
-        self._secret = secret
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.secret: bytes | None = None
 
     def read(self, exchange: Exchange) -> tuple[str | None, tuple[str, ...]]:
         """Return call key and chain of a request, if they can be believed."""
         token = exchange.header(b"x-rivetless-signature")
-        if token is None or self._secret is None:
+        if token is None or self.secret is None:
             return None, ()
         from rivetless.protocol.json_codec import json_loads
         from rivetless.protocol.signatures import CALL_TTL, call_parts, verify
@@ -102,12 +104,12 @@ class CallVerifier:
         target = f"{exchange.path}?{exchange.query}" if exchange.query else exchange.path
         parts = call_parts(exchange.method, target, key, chain)
         now = self._clock.now()
-        if verify(self._secret, token, "call", parts, now=now, max_ttl=CALL_TTL) is None:
+        if verify(self.secret, token, "call", parts, now=now, max_ttl=CALL_TTL) is None:
             return None, ()
-        links = json_loads(chain.encode("latin-1")) if chain else []
-        if not isinstance(links, list) or len(links) > _MAX_CHAIN:
+        links: Any = json_loads(chain.encode("latin-1")) if chain else []
+        if not isinstance(links, list) or len(cast("list[object]", links)) > _MAX_CHAIN:
             raise invalid_request("`x-rivetless-chain` is not a list of at most 32 actors.")
-        return f"a:{key}" if key else None, tuple([str(link) for link in links])
+        return f"a:{key}" if key else None, tuple(map(str, cast("list[object]", links)))
 
 
 def http_origin(exchange: Exchange, request: RequestInfo, calls: CallVerifier) -> Origin:

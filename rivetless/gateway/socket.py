@@ -272,6 +272,8 @@ class _Calls:
     async def _run(self, request: ActionRequest) -> None:
         try:
             self._outbox.put(await self._handler.call(request))
+            if self._handler.lost:
+                self._outbox.close(1011, "ws.going_away")
             await self._outbox.flush()
         finally:
             self._running -= 1

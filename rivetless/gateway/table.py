@@ -72,6 +72,12 @@ class SocketTable:
         live = self._sockets.get(conn_id)
         return None if live is None or live.outbox.closed else live
 
+    def close_all(self, code: int, reason: str) -> None:
+        """Close every socket."""
+        for live in self:
+            live.outbox.close(code, reason)
+            live.outbox.kick()
+
     def deliver(self, pushes: Sequence[Push]) -> frozenset[str]:
         """Put pushes on their way, in order, and return the connections that have no socket here.
 
