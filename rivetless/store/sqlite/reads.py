@@ -31,14 +31,14 @@ _LAST_LIFE: Final = (1 << 56) - 1
 _HEAD: Final = """
     SELECT n, id, version, format, code_version, created_at, destroyed_at, alarm, armed_until,
         outbox_at, spilled, namespace, name, key, lease, counters, commits, state,
-        EXISTS (SELECT 1 FROM replies WHERE head = n)
+        EXISTS (SELECT 1 FROM replies WHERE head = heads.n)
     FROM heads
 """
 # A range even for an address: its life is unknown. There is at most one.
 _HEAD_BY_RANGE: Final = _HEAD + "WHERE id BETWEEN ? AND ?"
 _VERSION: Final = "SELECT version FROM heads WHERE id = ?"
 _STATE: Final = "SELECT data FROM states WHERE head = ?"
-_REPLIES: Final = "SELECT key, digest, data, expires_at FROM replies WHERE head = ? ORDER BY n"
+_REPLIES: Final = "SELECT key, digest, data, expires_at FROM replies WHERE head = ? ORDER BY place"
 _OUTBOX: Final = "SELECT id, created_at, data FROM outbox WHERE head = ? ORDER BY created_at, id"
 _LIST: Final = """
     SELECT id, version, format, code_version, created_at, destroyed_at, key
@@ -95,8 +95,12 @@ def is_current(db: Database, actor_id: str, version: int) -> bool:
     return bool(db.execute(_VERSION, (actor_id,)).get == version)
 
 
-def load(db: Database, ref: Address | str) -> Head | None:
-    """Read a head by address or by id."""
+def load(db: Database, ref: Address | str, *, bounded: bool) -> Head | None:
+    """Read a head by address or by id.
+
+    Raises:
+        TooMuch: ``bounded`` is set, and the state is larger than ``MOST_BYTES``.
+    """
     if isinstance(ref, Address):
         query, bindings = _HEAD_BY_RANGE, id_range(ref)
     else:
@@ -108,7 +112,10 @@ def load(db: Database, ref: Address | str) -> Head | None:
         namespace, name, key = row[11:14]
         if (namespace, name, key) != (ref.namespace, ref.name, serialise(ref.key)):
             return None  # another address with the same hash
-    _check_format(row)
+    if row[3] > RECORD_FORMAT:
+        raise newer_format(row[1], row[3])
+    if bounded and row[10] > MOST_BYTES:
+        raise TooMuch
     if not _is_whole(row):
         with snapshot(db):
             row = db.execute(query, bindings).get
@@ -119,11 +126,6 @@ def load(db: Database, ref: Address | str) -> Head | None:
 def _is_whole(row: Sequence[Any]) -> bool:
     """Whether the row has all there is to know of the head."""
     return row[9] is None and not row[10] and not row[18]
-
-
-def _check_format(row: Sequence[Any]) -> None:
-    if row[3] > RECORD_FORMAT:
-        raise newer_format(row[1], row[3])
 
 
 def newer_format(actor_id: str, number: int) -> NewerFormat:

@@ -19,7 +19,9 @@ MIGRATIONS: Final = (
     #   are a range of ids and one index finds a head by either. What is large or rare is in tables
     #   of its own, because SQLite writes a row as a whole: a large state must not be written again
     #   when an alarm moves. due_at is the least of alarm, outbox_at and destroyed_at.
-    # records: in the order in which they are read. WITHOUT ROWID: key and value are one b-tree.
+    #   spilled is the size of a state that has a row in states, else 0.
+    # replies, outbox, records: not WITHOUT ROWID, although their keys are no numbers. In such a
+    #   table a search reads whole rows to compare their keys, and a value may have megabytes.
     """
     CREATE TABLE heads (
         n INTEGER PRIMARY KEY,
@@ -52,21 +54,21 @@ MIGRATIONS: Final = (
 
     CREATE TABLE replies (
         head INTEGER NOT NULL,
-        n INTEGER NOT NULL,
+        place INTEGER NOT NULL,
         key TEXT NOT NULL,
         digest TEXT NOT NULL,
         expires_at REAL NOT NULL,
         data BLOB NOT NULL,
-        PRIMARY KEY (head, n)
-    ) STRICT, WITHOUT ROWID;
+        UNIQUE (head, place)
+    ) STRICT;
 
     CREATE TABLE outbox (
         head INTEGER NOT NULL,
         id TEXT NOT NULL,
         created_at REAL NOT NULL,
         data BLOB NOT NULL,
-        PRIMARY KEY (head, id)
-    ) STRICT, WITHOUT ROWID;
+        UNIQUE (head, id)
+    ) STRICT;
 
     CREATE TABLE records (
         head INTEGER NOT NULL,
@@ -75,8 +77,8 @@ MIGRATIONS: Final = (
         expires_at REAL,
         host TEXT,
         data BLOB NOT NULL,
-        PRIMARY KEY (head, collection, key)
-    ) STRICT, WITHOUT ROWID;
+        UNIQUE (head, collection, key)
+    ) STRICT;
     CREATE INDEX records_expiring ON records (expires_at) WHERE expires_at IS NOT NULL;
     CREATE INDEX records_hosted ON records (host) WHERE host IS NOT NULL;
 

@@ -204,7 +204,10 @@ class SQLiteStore(Store):
     # -- the verbs --------------------------------------------------------------------------------
 
     async def load(self, ref: Address | str) -> Head | None:
-        return await self._read(lambda db: reads.load(db, ref))
+        return await self._read(
+            lambda db: reads.load(db, ref, bounded=True),
+            lambda db: reads.load(db, ref, bounded=False),
+        )
 
     async def current(self, actor_id: str, version: int) -> bool:
         return await self._read(lambda db: reads.is_current(db, actor_id, version))

@@ -46,11 +46,13 @@ _LATER_COMMITS: Final = "commits = substr(commits, instr(commits, ' ') + 1) || ?
 _PUT_STATE: Final = "INSERT OR REPLACE INTO states (head, data) VALUES (?, ?)"
 _DELETE_STATE: Final = "DELETE FROM states WHERE head = ?"
 _PUT_REPLY: Final = """
-    INSERT INTO replies (head, n, key, digest, expires_at, data) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO replies (head, place, key, digest, expires_at, data) VALUES (?, ?, ?, ?, ?, ?)
 """
 _TRIM_REPLIES: Final = f"""
-    DELETE FROM replies WHERE head = ?1 AND n <=
-        (SELECT n FROM replies WHERE head = ?1 ORDER BY n DESC LIMIT 1 OFFSET {RECENT_REPLIES})
+    DELETE FROM replies WHERE head = ?1 AND place <= (
+        SELECT place FROM replies WHERE head = ?1
+        ORDER BY place DESC LIMIT 1 OFFSET {RECENT_REPLIES}
+    )
 """
 _DELETE_REPLIES: Final = "DELETE FROM replies WHERE head = ?"
 _PUT_OUTGOING: Final = """
@@ -59,22 +61,21 @@ _PUT_OUTGOING: Final = """
 _DELETE_OUTGOING: Final = "DELETE FROM outbox WHERE head = ? AND id = ?"
 _OLDEST_OUTGOING: Final = "SELECT min(created_at) FROM outbox WHERE head = ?"
 _PUT_RECORD: Final = """
-    INSERT OR REPLACE INTO records (head, collection, key, expires_at, host, data)
-    VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO records (head, collection, key, expires_at, host, data) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET expires_at = excluded.expires_at, host = excluded.host,
+        data = excluded.data
 """
 _DELETE_RECORD: Final = "DELETE FROM records WHERE head = ? AND collection = ? AND key = ?"
 _TOMBSTONE: Final = "SELECT n, destroyed_at, outbox_at FROM heads WHERE id = ?"
 _DRAIN: Final = """
-    DELETE FROM records WHERE (head, collection, key) IN
-        (SELECT head, collection, key FROM records WHERE head = ? LIMIT ?)
+    DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE head = ? LIMIT ?)
 """
 _HAS_RECORDS: Final = "SELECT EXISTS (SELECT 1 FROM records WHERE head = ?)"
 _DELETE_HEAD: Final = "DELETE FROM heads WHERE n = ?"
 _PUT_HOST: Final = "INSERT OR REPLACE INTO hosts (id, url, expires_at) VALUES (?, ?, ?)"
 _DELETE_HOST: Final = "DELETE FROM hosts WHERE id = ?"
 _PURGE: Final = """
-    DELETE FROM records WHERE (head, collection, key) IN
-        (SELECT head, collection, key FROM records WHERE expires_at <= ? LIMIT ?)
+    DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE expires_at <= ? LIMIT ?)
 """
 
 
@@ -152,8 +153,8 @@ def _create(db: Database, actor_id: str, creation: Creation) -> None:
 
 def _load_for_conflict(db: Database, actor_id: str) -> Head | None:
     try:
-        return reads.load(db, actor_id)
-    except NewerFormat:
+        return reads.load(db, actor_id, bounded=True)
+    except (NewerFormat, reads.TooMuch):
         return None
 
 
@@ -163,7 +164,7 @@ def _write_state(
     """Write the state to its own row if it is large; return the head's columns."""
     if state is not None and len(state) > MOST_INLINE_STATE:
         db.execute(_PUT_STATE, (n, state))
-        return {"state": None, "spilled": 1}
+        return {"state": None, "spilled": len(state)}
     if spilled:
         db.execute(_DELETE_STATE, (n,))
         return {"state": state, "spilled": 0}
@@ -171,11 +172,11 @@ def _write_state(
 
 
 def _write_replies(db: Database, n: int, version: int, added: Sequence[Reply]) -> None:
-    # Numbers that grow with the version keep the order; older ones make room.
+    # Places that grow with the version keep the order; the oldest make room.
     first = version * RECENT_REPLIES
-    for number, reply in enumerate(added[-RECENT_REPLIES:], first):
+    for place, reply in enumerate(added[-RECENT_REPLIES:], first):
         bindings = (reply.key, reply.check, reply.expires_at, reply.data)
-        db.execute(_PUT_REPLY, (n, number, *bindings))
+        db.execute(_PUT_REPLY, (n, place, *bindings))
     db.execute(_TRIM_REPLIES, (n,))
 
 
