@@ -189,7 +189,7 @@ class Gateway:
         if exchange.path == "/openapi.json":
             from rivetless.gateway.openapi import openapi_json
 
-            body = openapi_json(self._registry)
+            body = openapi_json(self._registry, _prefix(exchange))
         else:
             from rivetless.gateway.asyncapi import asyncapi_json
 
@@ -252,3 +252,12 @@ async def accept(exchange: Exchange) -> list[str]:
     chosen = SUBPROTOCOL if SUBPROTOCOL in offered else None
     await exchange.send({"type": "websocket.accept", "subprotocol": chosen})
     return offered
+
+
+def _prefix(exchange: Exchange) -> str:
+    """Return the path that the paths of ours come after, as the client sees them."""
+    path: str = exchange.scope["path"]
+    root: str = exchange.scope.get("root_path", "")
+    if root and not path.startswith(root):
+        path = root + path
+    return path.removesuffix(exchange.path)
