@@ -282,8 +282,8 @@ def close_reason(error: ActorError, ray_id: str | None = None) -> str:
 
 def parse_close_reason(reason: str) -> CloseReason | None:
     """Return what a close reason says; None if it is none of ours."""
-    name, _, ray_id = reason.partition("#")
-    group, _, code = name.partition(".")
+    name, *ray_ids = reason.split("#")
+    group, code, *_ = [*name.split("."), ""]
     if not group or not code:
         return None
-    return CloseReason(group, code, ray_id or None)
+    return CloseReason(group, code, (ray_ids[0] or None) if ray_ids else None)
