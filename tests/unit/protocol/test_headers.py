@@ -96,13 +96,8 @@ def test_parameters_have_a_limit() -> None:
         parse_subprotocols(f"rivet,rivet_conn_params.%22{long}%22")
 
 
-@pytest.mark.parametrize(
-    "params", [object(), {"a": object()}, "\ud800x".encode("utf-8", "replace")]
-)
+@pytest.mark.parametrize("params", [object(), {"a": object()}, b"\xff"])
 def test_parameters_that_cannot_be_sent(params: object) -> None:
-    if isinstance(params, bytes):
-        assert conn_params_header(params) == '"?x"'
-        return
     with pytest.raises(TypeError, match="cannot be sent"):
         conn_params_header(params)
 
@@ -190,7 +185,8 @@ def test_offer_round_trip(params: object, skip: bool) -> None:
     ],
 )
 def test_close_codes(name: str, code: int) -> None:
-    error = ActorError(*name.split("."), "message")
+    group, failure = name.split(".")
+    error = ActorError(group, failure, "message")
     assert close_code(error) == code
     assert close_reason(error) == name
 

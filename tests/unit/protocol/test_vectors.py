@@ -1,4 +1,4 @@
-"""What the npm client `rivetkit` 2.3.19 wrote, recorded in ``vectors.json``, is read as it is meant."""
+"""What the npm client `rivetkit` 2.3.19 wrote, recorded in ``vectors.json``, is read as meant."""
 
 import json
 from pathlib import Path
