@@ -376,7 +376,8 @@ class Connection(Generic[ActorT_co]):
         writer = asyncio.get_running_loop().create_task(self._write(socket))
         try:
             # Whoever waits in ``async with`` now runs up to their next await: see the class's
-            # docstring. await asyncio.sleep(0)
+            # docstring.
+            await asyncio.sleep(0)
             while True:
                 self._take(await socket.receive())
         except SocketClosed as closed:
