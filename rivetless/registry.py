@@ -17,7 +17,10 @@ from rivetless.actor.names import class_name, did_you_mean, why_not
 from rivetless.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from typing import Unpack
+
+    from rivetless.hosts.asgi import ASGIApp
+    from rivetless.hosts.options import HandlerOptions, ServeOptions
 
 __all__ = ["ActorClass", "Registry", "RegistryOptions", "setup"]
 
@@ -109,17 +112,17 @@ class Registry:
         """Find a definition by wire name; ``chat_room`` and ``ChatRoom`` also find ``chatRoom``."""
         return self.definitions.get(name) or self.definitions.get(class_name(name))
 
-    def handler(self, **options: Any) -> ASGIApp:
+    def handler(self, **options: Unpack[HandlerOptions]) -> ASGIApp:
         """Make the ASGI app that serves the actors; mount it in any other, or serve it as it is.
 
         Args:
-            **options: as ``rivetless.hosts.asgi.asgi_app`` takes them.
+            **options: as ``rivetless.hosts.asgi.ASGIApp`` takes them.
         """
-        from rivetless.hosts.asgi import asgi_app
+        from rivetless.hosts.asgi import ASGIApp
 
-        return asgi_app(self, **options)
+        return ASGIApp(self, **options)
 
-    def serve(self, **options: Any) -> None:
+    def serve(self, **options: Unpack[ServeOptions]) -> None:
         """Serve the actors here until the process is interrupted.
 
         Args:

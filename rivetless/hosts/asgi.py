@@ -59,6 +59,10 @@ class ASGIApp:
         region: what ``self.region`` says in actors.
         expose_errors: show internal errors to clients; else ``RIVET_EXPOSE_ERRORS=1``.
         clock: all time comes from it.
+
+    Attributes:
+        registry: the actors.
+        store_name: the store's URL, or what it calls itself.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class ASGIApp:
         if store is None:
             store = os.environ.get(STORE_VARIABLE) or DEFAULT_STORE
         file = None
+        self.registry = registry
+        self.store_name = store if isinstance(store, str) else repr(store)
         if isinstance(store, str):
             file = secret_file(store)
             store = open_store(store, synchronous=synchronous, clock=self._clock)
