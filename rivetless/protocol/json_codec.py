@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -121,14 +121,17 @@ def json_dumps(value: object, style: Style = JSON) -> bytes:
 
 
 def _check_depth(value: object, depth: int) -> None:
+    items: Iterable[object]
     if type(value) is dict:
-        value = list(cast("dict[str, object]", value).values())
-    if type(value) is list:
-        if depth <= 0:
-            raise too_deep()
-        for item in cast("list[object]", value):
-            if type(item) is list or type(item) is dict:
-                _check_depth(cast("object", item), depth - 1)
+        items = cast("dict[str, object]", value).values()
+    elif type(value) is list:
+        items = cast("list[object]", value)
+    else:
+        return
+    if depth <= 0:
+        raise too_deep()
+    for item in items:
+        _check_depth(item, depth - 1)
 
 
 # -- writing -------------------------------------------------------------------------------------

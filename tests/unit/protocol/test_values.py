@@ -53,6 +53,10 @@ class Length(float):
     pass
 
 
+class Count(int):
+    pass
+
+
 class Model(pydantic.BaseModel):
     data: bytes
     big: int
@@ -230,6 +234,9 @@ def test_tagging_leaves_the_value_as_it_is(value: object) -> None:
         (Number.BIG, ["$BigInt", str(2**60)], ["$BigInt", str(2**60)], 2**60),
         (Word("$x"), "$x", "$x", "$x"),
         (Length(1.5), 1.5, 1.5, 1.5),
+        (Count(5), 5, 5, 5),
+        ({Word("a"): Word("b")}, {"a": "b"}, {"a": "b"}, {"a": "b"}),
+        ([Word("$x"), 1], ["$$x", 1], ["$$x", 1], ["$x", 1]),
         (True, True, True, True),
         (deque([1]), [1], [1], [1]),
         (Point(1, 2), [1, 2], [1, 2], [1, 2]),
