@@ -257,6 +257,7 @@ class Cell:
 
     async def load(self) -> None:
         """Read the head from the store; afterwards ``known`` says whether there is an actor."""
+        self.flush()
         while self._flusher is not None:
             await asyncio.shield(self._flusher)
         now = tick()

@@ -76,7 +76,7 @@ class Effects:
         out: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._pending.get(cell)
         if queue is None:
-            self._pending[cell] = queue = deque()
+            queue = self._pending[cell] = deque[_Pending]()
             self._begin(self._drain(cell, queue))
         queue.append((actor_id, version, effects, out))
         return out

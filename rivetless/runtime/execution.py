@@ -60,6 +60,7 @@ class Execution:
             await self._after_conflict(cell, job, superseded)
 
     async def _attempt(self, cell: Cell, target: Target, job: Job) -> Any:
+        job.created = False
         await self._enter(cell, target, job)
         if job.origin.call_key is not None:
             stored = await replies.find(self._runtime.store, self._runtime.clock, cell, job)
@@ -77,12 +78,13 @@ class Execution:
                 if not timeout.expired:
                     raise
                 raise errors.make("actor.action_timed_out") from error
-            await self._settle(turn)
-        except Superseded:
-            raise
+            changes = await self._prepare(turn)
         except Exception as error:
             await self._failed(turn, error)
             raise
+        else:
+            # What goes wrong from here on is not the handler's doing, and the commit may be done.
+            await self._commit(turn, changes)
         finally:
             turn.end("ended")
             if renewal is not None:
@@ -107,22 +109,20 @@ class Execution:
             if cell.holder is None and cell.lease is None and not self._wants_lease(job):
                 return
             turn_id = job.turn_id(self._runtime.fresh_id)
-            lease = cell.lease
-            if lease is not None and self._runtime.leases.blocks(lease, turn_id):
-                if not job.descends_from(lease.holder):
-                    await self._wait_for_lease(cell, job, tries)
-                    tries += 1
-                    continue
-                if lease.closed:
-                    raise errors.deadlock((*job.origin.chain, job.link(cell.address, turn_id)))
             if cell.holder not in (None, turn_id):
                 if job.descends_from(cell.holder or ""):
-                    if cell.closed:
-                        raise errors.deadlock((*job.origin.chain, job.link(cell.address, turn_id)))
+                    self._check_circle(cell, job, turn_id, closed=cell.closed)
                     return
                 if not self._wants_lease(job):
                     await self._until_deadline(job, cell.admit())
                     continue
+            lease = cell.lease
+            if lease is not None and self._runtime.leases.blocks(lease, turn_id, cell.holder):
+                if not job.descends_from(lease.holder):
+                    await self._wait_for_lease(cell, job, tries)
+                    tries += 1
+                    continue
+                self._check_circle(cell, job, turn_id, closed=lease.closed)
             if not self._wants_lease(job):
                 return
             if not job.leased:
@@ -133,6 +133,15 @@ class Execution:
             if not owned and (job.exclusive or job.elsewhere):
                 await self._runtime.leases.take(cell, job, turn_id, self._runtime.fresh_commit_id())
             return
+
+    def _check_circle(self, cell: Cell, job: Job, turn_id: str, *, closed: bool) -> None:
+        """A call has come back to an actor that waits for it; say so if it may not pass.
+
+        Raises:
+            ActorError: ``actor.deadlock``.
+        """
+        if closed:
+            raise errors.deadlock((*job.origin.chain, job.link(cell.address, turn_id)))
 
     def _wants_lease(self, job: Job) -> bool:
         return job.exclusive or job.conflicts >= PATIENCE or (job.outside and job.conflicts > 0)
@@ -180,15 +189,19 @@ class Execution:
 
     # -- ending -----------------------------------------------------------------------------------
 
-    async def _settle(self, turn: ActorTurn) -> None:
+    async def _prepare(self, turn: ActorTurn) -> Changes | None:
+        """Collect what the run wants to write."""
+        if turn.destroying:
+            await self._runtime.lifecycle.run_destroy_hooks(turn)
+        return self._changes(turn)
+
+    async def _commit(self, turn: ActorTurn, changes: Changes | None) -> None:
         """Commit what the run did, or make sure that it has read nothing stale.
 
         Raises:
             Superseded: somebody was faster.
+            ActorError: the store cannot say, or refuses.
         """
-        if turn.destroying:
-            await self._runtime.lifecycle.run_destroy_hooks(turn)
-        changes = self._changes(turn)
         cell = turn.cell
         if changes is None:
             if turn.read_records and (moved := cell.moved(turn.base)) is not None:

@@ -41,11 +41,15 @@ class Leases:
         until = now + min(LENGTH, max(job.deadline - now, 0.1))
         return Lease(turn_id, until, job.origin.chain, closed=job.closed)
 
-    def blocks(self, lease: Lease | None, turn_id: str) -> bool:
-        """Whether a lease belongs to somebody else and has not run out."""
-        return (
-            lease is not None and lease.holder != turn_id and lease.expires_at > self._clock.now()
-        )
+    def blocks(self, lease: Lease, turn_id: str, here: str | None) -> bool:
+        """Whether a lease keeps a turn out: it is another process's and has not run out.
+
+        Args:
+            lease: the lease.
+            turn_id: the turn's id.
+            here: the turn that holds the actor in this process, whose lease is waited for in memory.
+        """
+        return lease.holder not in (turn_id, here) and lease.expires_at > self._clock.now()
 
     def ends_with(self, cell: Cell, turn: ActorTurn) -> bool:
         """Whether a turn's commit takes the lease away: its own, or one that has run out."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from rivetless import errors
 from rivetless.runtime.commands import RawResponse
@@ -37,6 +38,7 @@ async def read_response(turn: ActorTurn, response: Any) -> RawResponse:
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
-    scope = {"type": "http", "method": "GET", "headers": [], "extensions": {}}
-    await response(scope, receive, send)
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "headers": [], "extensions": {}}
+    app = cast("Callable[..., Awaitable[None]]", response)
+    await app(scope, receive, send)
     return RawResponse(status, headers, b"".join(body), turn.actor_id, turn.address.key)

@@ -17,7 +17,7 @@ from rivetless.actor.names import member_name
 from rivetless.clock import Clock, SystemClock
 from rivetless.keys import Address, serialise
 from rivetless.runtime.actions import Actions
-from rivetless.runtime.cell import Cell, Step, tick
+from rivetless.runtime.cell import Cell, Step, Superseded, tick
 from rivetless.runtime.commands import (
     ActionResult,
     ActorInfo,
@@ -383,8 +383,12 @@ class Runtime:
         if cell is not None and cell.known and cell.actor_id == actor_id:
             step = Step(changes)
             cell.stage(step)
-            await step.done
-            return
+            try:
+                await step.done
+            except Superseded:
+                pass  # the commit it had joined failed; alone it need not
+            else:
+                return
         try:
             await self.store.commit(actor_id, changes, expected=None)
         except Gone:

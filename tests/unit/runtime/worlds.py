@@ -1,0 +1,100 @@
+"""A world for tests of the runtime: one store, any number of processes, a clock that stands still."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+from rivetless import Actor
+from rivetless.keys import Address
+from rivetless.runtime.commands import ByKey, CallAction, Origin
+from rivetless.runtime.ports import Push, Pusher
+from rivetless.runtime.runtime import Runtime
+from rivetless.store.base import Capabilities
+from rivetless.store.memory import MemoryStore
+from rivetless.testing.clock import FakeClock
+from rivetless.testing.stores import CountingStore, FaultyStore
+
+
+class SharedStore(FaultyStore):
+    """A store that several processes write to, so nobody may trust a cache."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, single_writer=False)
+
+
+class Mailbox(Pusher):
+    """Collects pushes instead of delivering them."""
+
+    def __init__(self) -> None:
+        self.pushes: list[tuple[str, Push]] = []
+        self.gone: set[str] = set()
+
+    async def push(self, host: str, pushes: Sequence[Push]) -> frozenset[str]:
+        self.pushes.extend((host, push) for push in pushes)
+        return frozenset(self.gone.intersection(c for p in pushes for c in p.conns))
+
+    @property
+    def events(self) -> list[tuple[str, list[object]]]:
+        """What was sent, as (event, args)."""
+        return [
+            (p.content.name, list(p.content.args))
+            for _, p in self.pushes
+            if hasattr(p.content, "args")
+        ]
+
+
+class World:
+    """Some actor classes on one store."""
+
+    def __init__(self, *actors: type[Actor[Any, Any, Any]], shared: bool = True) -> None:
+        self.clock = FakeClock()
+        memory = MemoryStore(clock=self.clock)
+        self.faults = SharedStore(memory) if shared else FaultyStore(memory)
+        self.store = CountingStore(self.faults)
+        self.definitions = {a.__definition__.name: a.__definition__ for a in actors}
+        self._seeds = iter(range(1000))
+
+    @classmethod
+    async def open(cls, *actors: type[Actor[Any, Any, Any]], shared: bool = True) -> Self:
+        """Make a world whose store is open. A ``MemoryStore`` needs no closing."""
+        world = cls(*actors, shared=shared)
+        await world.store.__aenter__()
+        return world
+
+    def process(self) -> Process:
+        """Start another process."""
+        return Process(self)
+
+
+class Process:
+    """One process of a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.mailbox = Mailbox()
+        self.runtime = Runtime(
+            world.definitions,
+            world.store,
+            clock=world.clock,
+            pusher=self.mailbox,
+            rng=random.Random(next(world._seeds)),
+        )
+
+    async def call(
+        self,
+        name: str,
+        action: str,
+        *args: object,
+        key: str = "a",
+        create: bool = True,
+        input: object = None,
+        origin: Origin | None = None,
+    ) -> Any:
+        """Call an action the way a gateway does."""
+        target = ByKey(Address("default", name, (key,)), create=create, input=input)
+        command = CallAction(target, action, list(args), origin or Origin())
+        return (await self.runtime.dispatch(command)).output
