@@ -47,7 +47,7 @@ class Leases:
         Args:
             lease: the lease.
             turn_id: the turn's id.
-            here: the turn that holds the actor in this process, whose lease is waited for in memory.
+            here: the turn that holds the actor in this process; that is waited for in memory.
         """
         return lease.holder not in (turn_id, here) and lease.expires_at > self._clock.now()
 

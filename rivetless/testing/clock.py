@@ -74,6 +74,11 @@ class FakeClock(Clock):
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
+    def drop_next(self) -> None:
+        """Take the next timer back, as if whoever set it had died."""
+        if self.next_at is not None:
+            self._timers[0][2].cancel()
+
     async def advance(self, seconds: float | timedelta) -> None:
         """Let time pass: fire what becomes due, in order, each time until the loop has settled.
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, action
 from rivetless.runtime.commands import Origin
+from rivetless.testing.clock import settle
 from tests.unit.runtime.worlds import World
 
 
@@ -110,7 +111,7 @@ async def world() -> World:
     return await World.open(Bank, Shop, Mirror)
 
 
-async def settle(w: World, task: asyncio.Task[Any]) -> Any:
+async def finish(w: World, task: asyncio.Task[Any]) -> Any:
     while not task.done():
         await w.clock.advance(0.1)
     return task.result()
@@ -120,11 +121,10 @@ async def test_a_turn_that_runs_again_does_not_repeat_its_calls() -> None:
     w = await world()
     process = w.process()
     buying = asyncio.create_task(process.call("shop", "buy", 5, "x"))
-    while "charge" not in runs:
-        await asyncio.sleep(0)
+    await settle()
     await process.call("shop", "note", 1)
     opened.setdefault("x", asyncio.Event()).set()
-    assert await settle(w, buying) == 5
+    assert await finish(w, buying) == 5
     assert runs == ["buy", "charge", "buy"]
     assert await process.call("bank", "total", key="b") == 5
 
@@ -183,7 +183,7 @@ async def test_the_same_call_twice_in_one_turn_happens_twice() -> None:
 async def test_a_circle_passes() -> None:
     w = await world()
     process = w.process()
-    assert await settle(w, asyncio.create_task(process.call("shop", "there_and_back", 10))) == 10
+    assert await finish(w, asyncio.create_task(process.call("shop", "there_and_back", 10))) == 10
     # The inner change was committed, the outer turn ran again and got the mirror's stored answer.
     assert await process.call("shop", "note", 0) == 11
     assert runs.count("mirror") == 1
@@ -208,13 +208,12 @@ async def test_once_is_once() -> None:
     w = await world()
     one, two = w.process(), w.process()
     paying = asyncio.create_task(one.call("shop", "pay_once", "x"))
-    while "pay" not in runs:
-        await asyncio.sleep(0)
+    await settle()
     noting = asyncio.create_task(two.call("shop", "note", 1))
     await w.clock.advance(1)
     opened.setdefault("x", asyncio.Event()).set()
-    assert await settle(w, paying) == "receipt"
-    await settle(w, noting)
+    assert await finish(w, paying) == "receipt"
+    await finish(w, noting)
     assert runs == ["pay"]
     assert await two.call("shop", "note", 0) == 2
 
@@ -223,16 +222,14 @@ async def test_once_survives_the_process() -> None:
     w = await world()
     origin = Origin(call_key="i:pay")
     one = asyncio.create_task(w.process().call("shop", "pay_once", "never", origin=origin))
-    while "pay" not in runs:
-        await asyncio.sleep(0)
+    await settle()
     await w.clock.advance(0)
     one.cancel()
-    for timer in list(w.clock._timers):
-        timer[2].cancel()
+    w.freeze()
     opened.setdefault("x", asyncio.Event()).set()
     opened["never"].set()
     two = asyncio.create_task(w.process().call("shop", "pay_once", "never", origin=origin))
-    assert await settle(w, two) == "receipt"
+    assert await finish(w, two) == "receipt"
     assert runs == ["pay"]
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, Event, UserError, action
 from rivetless.runtime.commands import Origin
+from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
 from tests.unit.runtime.worlds import World
 
@@ -194,8 +195,7 @@ async def test_a_slow_turn_runs_again_on_what_others_have_written() -> None:
     world = await World.open(Counter)
     process = world.process()
     slow = asyncio.create_task(process.call("counter", "slow", "x"))
-    while not runs:
-        await asyncio.sleep(0)
+    await settle()
     assert await process.call("counter", "increment", 5) == 5
     gate("x").set()
     assert await slow == 6
@@ -230,8 +230,7 @@ async def test_exclusive_turns_run_one_after_the_other() -> None:
     one, two = world.process(), world.process()
     await one.call("counter", "get")
     first = asyncio.create_task(one.call("counter", "alone", "first"))
-    while not runs:
-        await asyncio.sleep(0)
+    await settle()
     second = asyncio.create_task(two.call("counter", "alone", "second"))
     third = asyncio.create_task(one.call("counter", "increment"))
     await world.clock.advance(1)
@@ -250,8 +249,7 @@ async def test_a_lease_is_renewed_while_its_turn_runs() -> None:
     one, two = world.process(), world.process()
     await one.call("counter", "get")
     first = asyncio.create_task(one.call("counter", "alone", "first"))
-    while not runs:
-        await asyncio.sleep(0)
+    await settle()
     second = asyncio.create_task(two.call("counter", "alone", "second"))
     await world.clock.advance(30)
     assert runs == ["first"]
@@ -268,10 +266,8 @@ async def test_the_lease_of_a_dead_process_runs_out() -> None:
     one, two = world.process(), world.process()
     await one.call("counter", "get")
     first = asyncio.create_task(one.call("counter", "alone", "never"))
-    while not runs:
-        await asyncio.sleep(0)
-    for timer in list(world.clock._timers):
-        timer[2].cancel()  # the process is frozen: nothing renews
+    await settle()
+    world.freeze()  # the process is frozen: nothing renews
     second = asyncio.create_task(two.call("counter", "increment"))
     while not second.done():
         await world.clock.advance(1)
@@ -288,8 +284,7 @@ async def test_waiting_for_others_ends_with_the_deadline() -> None:
     one, two = world.process(), world.process()
     await one.call("counter", "get")
     first = asyncio.create_task(one.call("counter", "alone", "never"))
-    while not runs:
-        await asyncio.sleep(0)
+    await settle()
     origin = Origin(deadline=world.clock.now() + 3)
     second = asyncio.create_task(two.call("counter", "increment", origin=origin))
     third = asyncio.create_task(one.call("counter", "increment", origin=origin))
@@ -306,8 +301,7 @@ async def test_an_action_has_a_time_limit() -> None:
     world = await World.open(Counter)
     process = world.process()
     slow = asyncio.create_task(process.call("counter", "slow", "never"))
-    while not runs:
-        await asyncio.sleep(0)
+    await settle()
     await world.clock.advance(61)
     with pytest.raises(ActorError) as raised:
         await slow
@@ -328,8 +322,7 @@ async def test_after_a_checkpoint_others_wait() -> None:
     world = await World.open(Counter)
     one, two = world.process(), world.process()
     first = asyncio.create_task(one.call("counter", "in_parts", "x"))
-    while not world.store.writes:
-        await asyncio.sleep(0)
+    await settle()
     second = asyncio.create_task(two.call("counter", "increment"))
     third = asyncio.create_task(one.call("counter", "increment"))
     await world.clock.advance(2)
@@ -346,10 +339,8 @@ async def test_a_turn_that_loses_its_fence_after_a_checkpoint_is_interrupted() -
     world = await World.open(Counter)
     one, two = world.process(), world.process()
     first = asyncio.create_task(one.call("counter", "in_parts", "x"))
-    while not world.store.writes:
-        await asyncio.sleep(0)
-    for timer in list(world.clock._timers):
-        timer[2].cancel()
+    await settle()
+    world.freeze()
     second = asyncio.create_task(two.call("counter", "increment"))
     while not second.done():
         await world.clock.advance(1)

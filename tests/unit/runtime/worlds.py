@@ -1,4 +1,4 @@
-"""A world for tests of the runtime: one store, any number of processes, a clock that stands still."""
+"""A world for tests of the runtime: one store, some processes, a clock that stands still."""
 
 from __future__ import annotations
 
@@ -64,6 +64,11 @@ class World:
         world = cls(*actors, shared=shared)
         await world.store.__aenter__()
         return world
+
+    def freeze(self) -> None:
+        """Take back every timer that is set: whoever set it is frozen, or dead."""
+        while self.clock.next_at is not None:
+            self.clock.drop_next()
 
     def process(self) -> Process:
         """Start another process."""
