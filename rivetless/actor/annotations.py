@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args, get_origin
 
+from rivetless.errors import DefinitionError
 from rivetless.serde import ForwardReferenceError
 
 Scope = Mapping[str, object]
@@ -49,6 +50,7 @@ def evaluate(annotation: Any, module_names: dict[str, Any], scope: Scope) -> Any
 
     Raises:
         ForwardReferenceError: it names something that does not exist yet.
+        DefinitionError: it is no type.
     """
 
     def holder() -> None: ...
@@ -62,6 +64,7 @@ def hints_of(function: Callable[..., Any], scope: Scope) -> dict[str, Any]:
 
     Raises:
         ForwardReferenceError: one names something that does not exist yet.
+        DefinitionError: one is no type.
     """
     function = inspect.unwrap(function)
     return _hints(function, getattr(function, "__globals__", {}), scope)
@@ -74,6 +77,10 @@ def _hints(function: Any, module_names: dict[str, Any], scope: Scope) -> dict[st
         return typing.get_type_hints(function, module_names, names, include_extras=True)
     except NameError as error:
         raise ForwardReferenceError(f"`{error.name}` is not defined") from error
+    except Exception as error:  # whatever the user's expression raises
+        raise DefinitionError(
+            f"{function.__qualname__}: an annotation cannot be evaluated: {error}"
+        ) from error
 
 
 def substitute(annotation: Any, bindings: Bindings) -> Any:

@@ -22,7 +22,7 @@ from rivetless.serde import (
     schema_of,
     type_name,
 )
-from rivetless.serde.schema import issues as issues_of
+from rivetless.serde import issues as issues_of
 
 NO_DEFAULT: Final = inspect.Parameter.empty
 """Stands where a parameter has no default."""
@@ -114,7 +114,14 @@ class Signature:
         """
         if self._resolved:
             return
-        hints = hints_of(self._function, self._scope)
+        try:
+            self._read(hints_of(self._function, self._scope))
+        except ForwardReferenceError as error:
+            raise ForwardReferenceError(f"{self._label}: {error}") from error
+        self._scope = {}
+        self._resolved = True
+
+    def _read(self, hints: dict[str, Any]) -> None:
         positional: list[Parameter] = []
         keywords: list[Parameter] = []
         for parameter in self._signature.parameters.values():
@@ -134,8 +141,6 @@ class Signature:
         self._checks = tuple(parameter.schema.checker for parameter in positional)
         self._required = sum(parameter.required for parameter in positional)
         self._simple = self.variadic is None and not keywords
-        self._scope = {}
-        self._resolved = True
 
     def _schema(self, annotation: Any, what: str) -> Schema[Any]:
         annotation = substitute(annotation, self._bindings)

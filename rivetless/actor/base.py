@@ -16,7 +16,7 @@ from rivetless.actor.context import Conn, Conns, RawWebSocket, encode_event
 from rivetless.actor.declare import Event
 from rivetless.actor.request import make_request
 from rivetless.errors import ActorError, DefinitionError
-from rivetless.serde import schema_of
+from rivetless.serde import difference, schema_of
 
 if TYPE_CHECKING:
     import logging
@@ -316,9 +316,16 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
         async def run() -> object:
             value = await fn()
             try:
-                return schema.encode(value)
-            except ValidationError as error:
+                plain = schema.encode(value)
+            except (TypeError, ValidationError) as error:
                 raise TypeError(f"once({name!r}): the result does not fit. {error}") from error
+            if schema.annotation is Any and difference(value, plain) is not None:
+                # A re-run would get something else than this first run does.
+                raise TypeError(
+                    f"once({name!r}): say what the result is, with an annotation of the function "
+                    f"or `returns={type(value).__name__}`."
+                )
+            return plain
 
         plain = await self._turn.once(name, run)
         result: ResultT = schema.check(plain)

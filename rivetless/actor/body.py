@@ -48,6 +48,9 @@ _INSTEAD: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+_VERBS: Final = ("is ", "overrides ", "runs ", "takes ")
+"""Sentences that begin with one of them have the place of the mistake as their subject."""
+
 
 def check_body(body: type[Any], cls: type[Any], root: type[Any], members: frozenset[str]) -> None:
     """Check one class of an actor's method resolution order.
@@ -64,9 +67,10 @@ def check_body(body: type[Any], cls: type[Any], root: type[Any], members: frozen
     for name, value in vars(body).items():
         where = f"{body.__name__}.{name}"
         if name in ("__init__", "__new__"):
-            raise DefinitionError(
-                f"{where}: an instance lives for one turn and is made by the runtime. First values "
-                "of the state come from `create_state`, those of a process from `create_vars`."
+            _refuse(
+                where,
+                "an instance lives for one turn and is made by the runtime. First values of the "
+                "state come from `create_state`, those of a process from `create_vars`",
             )
         if name.startswith("__") and name.endswith("__"):
             continue
@@ -210,5 +214,6 @@ def _is_action(value: object) -> bool:
 
 
 def _refuse(where: str, sentence: str) -> NoReturn:
+    joint = " " if sentence.startswith(_VERBS) else ": "
     end = "" if sentence.endswith((".", "?")) else "."
-    raise DefinitionError(f"{where}: {sentence}{end}")
+    raise DefinitionError(f"{where}{joint}{sentence}{end}")

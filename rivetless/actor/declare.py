@@ -33,8 +33,7 @@ from rivetless.actor.annotations import (
 from rivetless.actor.names import why_not
 from rivetless.actor.options import seconds
 from rivetless.errors import DefinitionError, validation_error
-from rivetless.serde import Schema, schema_of, type_name
-from rivetless.serde.schema import issues
+from rivetless.serde import Schema, issues, schema_of, type_name
 
 if TYPE_CHECKING:
     from rivetless.actor.base import Actor

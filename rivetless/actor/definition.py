@@ -183,7 +183,7 @@ class ActorDefinition:
                 event.resolve()
         except ForwardReferenceError as error:
             raise DefinitionError(
-                f"{self.python_name}: {error}. Annotations name what their module (or the function "
+                f"{error}. Annotations name what their module (or the function "
                 "that holds the class) defines; import it at run time, not under TYPE_CHECKING."
             ) from error
 

@@ -51,5 +51,5 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     # ``onConnect`` and ``on_connect`` are the same word to the reader.
     folded = {option.replace("_", "").lower(): option for option in known}
     same = folded.get(name.replace("_", "").lower())
-    near = [same] if same else difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = [same] if same else difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     return f" Did you mean `{near[0]}`?" if near else ""

@@ -54,7 +54,7 @@ class ActorOptions:
 
 OPTION_NAMES: Final = tuple(field.name for field in dataclasses.fields(ActorOptions))
 
-_LATER: Final = "belongs to a feature that this version of rivetless does not serve yet"
+_LATER: Final = "it belongs to a feature that this version of rivetless does not serve yet"
 _IDLE: Final = "an actor holds no process while nobody calls it, so there is nothing to keep awake"
 _GRACE: Final = "`sleep_grace_period` bounds everything that happens at the end"
 _SOCKETS: Final = "the host watches its sockets by itself"

@@ -15,8 +15,14 @@ from pydantic import ValidationError
 from rivetless.actor.annotations import Bindings, Scope, evaluate, hints_of, substitute
 from rivetless.actor.arguments import NO_DEFAULT
 from rivetless.errors import DefinitionError, validation_error
-from rivetless.serde import ForwardReferenceError, Schema, UnstorableError, schema_of, type_name
-from rivetless.serde.schema import issues
+from rivetless.serde import (
+    ForwardReferenceError,
+    Schema,
+    UnstorableError,
+    issues,
+    schema_of,
+    type_name,
+)
 
 NONE: Final = type(None)
 
@@ -92,11 +98,14 @@ class ActorTypes:
         """
         if self._resolved:
             return
-        state, conn_state, params = (self._evaluate(argument) for argument in self._arguments)
-        self._read_state(state)
-        self._read_conn_state(conn_state)
-        self._read_params(params)
-        self._read_input()
+        try:
+            state, conn_state, params = map(self._evaluate, self._arguments)
+            self._read_state(state)
+            self._read_conn_state(conn_state)
+            self._read_params(params)
+            self._read_input()
+        except ForwardReferenceError as error:
+            raise ForwardReferenceError(f"{self._cls.__name__}: {error}") from error
         self._scope = {}
         self._resolved = True
 

@@ -5,11 +5,13 @@ Knows pydantic and nothing of actors. May import ``errors`` only.
 
 from __future__ import annotations
 
+from rivetless.serde.fidelity import difference
 from rivetless.serde.schema import (
     ForwardReferenceError,
     Schema,
     UnreadableError,
     UnstorableError,
+    issues,
     json_schemas,
     schema_of,
     type_name,
@@ -20,6 +22,8 @@ __all__ = [
     "Schema",
     "UnreadableError",
     "UnstorableError",
+    "difference",
+    "issues",
     "json_schemas",
     "schema_of",
     "type_name",

@@ -128,7 +128,7 @@ _SAFE_CONFIG: Final = frozenset(
 _SAFE_KEYS: Final = frozenset({"str", "int", "uuid", "date", "enum", "literal"})
 """Kinds of dictionary keys that are text in JSON and are read back from it."""
 
-_RECODED: Final = frozenset({"bytes", "float"})
+_RECODED: Final = frozenset({"any", "bytes", "float"})
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ class Fidelity:
     """What was found out about a type.
 
     Attributes:
-        recoded: it holds bytes or floats.
+        recoded: it may hold bytes or floats.
         fragile: what is written may not be read back as it was.
         unordered: it holds sets, so one value has several written forms.
         open: it holds dictionaries whose undeclared keys would not be written.
@@ -152,7 +152,7 @@ class Fidelity:
 
     def may_hold_more(self) -> bool:
         """Whether a value may hold more than its declared classes say."""
-        return self.open or any(model.__subclasses__() for model in self.models)
+        return self.open or any(map(type.__subclasses__, self.models))
 
 
 def examine(schema: object) -> Fidelity:

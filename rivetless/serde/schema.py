@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Generic, Literal, TypeVar, cast, get_origin
+from typing import Any, Final, Generic, Literal, TypeVar, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
@@ -69,7 +69,7 @@ class Schema(Generic[T]):
         self.annotation = annotation
         self._adapter: TypeAdapter[Any] | None = None
         self._fidelity = fidelity.Fidelity()
-        self._leaf: Any = annotation if annotation in _LEAVES else None
+        self._leaf = annotation if isinstance(annotation, type) and annotation in _LEAVES else None
         self._read: Callable[..., T] = self._first("_read")
         self._write: Callable[..., bytes] = self._first("_write")
         self._validate: Callable[..., T] = self._first("_validate")
@@ -104,7 +104,8 @@ class Schema(Generic[T]):
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(self.annotation)
             core = adapter.core_schema
-            validator, serializer = adapter.validator, adapter.serializer
+            validator: Any = adapter.validator
+            serializer: Any = adapter.serializer
         except PydanticUndefinedAnnotation as error:
             raise ForwardReferenceError(
                 f"{type_name(self.annotation)} names {error.name!r}, which is not defined"
@@ -114,20 +115,13 @@ class Schema(Generic[T]):
                 raise ForwardReferenceError(
                     f"{type_name(self.annotation)} is not fully defined yet"
                 ) from error
-            raise TypeError(_first_line(error)) from error
+            # What pydantic advises (to allow arbitrary types) would not help here.
+            raise TypeError(_first_line(error).partition(". Set `arb")[0]) from error
         found = fidelity.examine(core)
         if found.recoded:
-            try:
-                # ``False``: do not reuse models that were built with their own configuration.
-                reader = _core(SchemaValidator)(
-                    fidelity.recode(core), fidelity.STORAGE_CONFIG, False
-                )
-                writer = _core(SchemaSerializer)(
-                    fidelity.recode(core), fidelity.STORAGE_CONFIG, False
-                )
-            except TypeError:  # a pydantic that has no such argument
-                reader, writer = validator, serializer
-                found.fragile = True
+            reader, writer, whole = _storage_of(core)
+            # Without the whole: models keep their own configuration, so look at what they write.
+            found.fragile = found.fragile or not whole
         else:
             reader, writer = validator, serializer
         self._fidelity = found
@@ -291,9 +285,21 @@ class Schema(Generic[T]):
         return self.build().json_schema(mode=mode, ref_template=ref_template)
 
 
-def _core(cls: Any) -> Callable[..., Any]:
-    """Hide a class's signature from the checkers: theirs lacks an argument."""
-    return cast("Callable[..., Any]", cls)
+def _storage_of(core: Any) -> tuple[SchemaValidator, SchemaSerializer, bool]:
+    """Build what reads and writes a core schema with ``STORAGE_CONFIG``.
+
+    Returns:
+        Reader, writer, and whether the configuration holds inside of models too.
+    """
+    # The checkers do not know the third argument, and older pydantics do not either. It says not
+    # to reuse models that were built before, with their own configuration.
+    reader: Any = SchemaValidator
+    writer: Any = SchemaSerializer
+    core, config = fidelity.recode(core), fidelity.STORAGE_CONFIG
+    try:
+        return reader(core, config, False), writer(core, config, False), True
+    except TypeError:
+        return reader(core, config), writer(core, config), False
 
 
 _SHARED: Final[dict[Any, Schema[Any]]] = {
