@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -35,7 +36,7 @@ MOST_INLINE_BYTES: Final = 512 * 1024
 MOST_BYTES: Final = 16 * 1024 * 1024
 
 _FIRST_PAUSE: Final = 0.000_2
-_LONGEST_PAUSE: Final = 0.004
+_LONGEST_PAUSE: Final = 0.002
 
 log = logging.getLogger("rivetless.store")
 
@@ -277,7 +278,8 @@ class Writer:
                     raise Unavailable(
                         f"other processes have kept the database file for {self._patience:g} s"
                     ) from error
-                time.sleep(pause)
+                # Chance keeps two processes from missing the same gap again and again.
+                time.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
             else:
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
@@ -93,9 +93,16 @@ async def everything(life: Life) -> object:
     return await life.store.load(life.id), records
 
 
-def without_state(head: Head) -> Head:
+def as_listed(head: Head) -> Head:
     """Return what listing promises of a head."""
-    return replace(head, state=None, lease=None, replies=(), commits=(), outbox={}, counters={})
+    return Head(
+        actor_id=head.actor_id,
+        address=head.address,
+        version=head.version,
+        state=None,
+        created_at=head.created_at,
+        destroyed_at=head.destroyed_at,
+    )
 
 
 class Contract:

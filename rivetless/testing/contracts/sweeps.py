@@ -10,9 +10,9 @@ from rivetless.testing.contracts.base import (
     Contract,
     Life,
     address,
+    as_listed,
     begin,
     everything,
-    without_state,
 )
 
 START = 1_700_000_000.0
@@ -30,8 +30,8 @@ class SweepContract(Contract):
         ]
         found = await store.list("default", "listed", limit=10)
         assert [head.actor_id for head in found] == [lives[0].id, lives[2].id, lives[1].id]
-        assert [without_state(head) for head in found] == [
-            without_state(await lives[n].head()) for n in (0, 2, 1)
+        assert [as_listed(head) for head in found] == [
+            as_listed(await lives[n].head()) for n in (0, 2, 1)
         ]
 
     async def test_list_is_of_one_name_and_namespace(self, store: Store) -> None:
