@@ -17,7 +17,7 @@ from rivetless.client.mock import MockTransport
 from rivetless.client.retry import RetryPolicy
 from rivetless.client.sockets import SocketClosed
 from rivetless.client.transports import Transport
-from rivetless.client.websocket import WebSocket
+from rivetless.client.websocket import WebSocket, WebSocketOpening
 
 if TYPE_CHECKING:
     from rivetless.client.http import HTTPTransport
@@ -37,6 +37,7 @@ __all__ = [
     "Status",
     "Transport",
     "WebSocket",
+    "WebSocketOpening",
 ]
 
 if not TYPE_CHECKING:

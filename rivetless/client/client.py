@@ -31,7 +31,7 @@ from rivetless.client.retry import RetryPolicy, retrying
 from rivetless.client.sockets import Socket
 from rivetless.client.transports import Transport
 from rivetless.client.typing import ConnectedWith
-from rivetless.client.websocket import WebSocket
+from rivetless.client.websocket import WebSocketOpening
 from rivetless.clock import Clock, SystemClock
 from rivetless.errors import ActorError
 from rivetless.protocol.codec import EncodingName, codec_for
@@ -250,7 +250,8 @@ class Client:
             region=region,
             pool=pool,
         )
-        actor_id = await self._transport.locate(Location(target, exclusive=True))
+        self._check_open()
+        actor_id = await self._locate(Location(target, exclusive=True))
         return self._handle(ById(actor_id), definition, params)
 
     @overload
@@ -419,7 +420,7 @@ class Client:
                 return answers[0]
             raise
 
-    def web_socket(self, actor: object, path: str = "/") -> WebSocket:
+    def web_socket(self, actor: object, path: str = "/") -> WebSocketOpening:
         """Return a raw WebSocket, which opens on ``async with`` or ``await``.
 
         Args:
@@ -434,7 +435,7 @@ class Client:
                 SocketRequest(binding.target, websocket_path(path), params)
             )
 
-        return WebSocket(lambda: self._retry(attempt, binding.target))
+        return WebSocketOpening(lambda: self._retry(attempt, binding.target))
 
     async def resolve(self, actor: object) -> str:
         """Return an actor's id; creates the actor if the handle does.
@@ -448,7 +449,7 @@ class Client:
         target = self._binding(actor).target
         if isinstance(target, ById):
             return target.actor_id
-        return await self._transport.locate(Location(target))
+        return await self._locate(Location(target))
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -519,6 +520,9 @@ class Client:
 
         return await self._retry(attempt, send.target, queue=True, keyed=key is not None)
 
+    async def _locate(self, location: Location) -> str:
+        return await self._retry(lambda: self._transport.locate(location), None)
+
     def _first_key(self, binding: Binding) -> str | None:
         if binding.idempotency_key is None and self._retries.idempotent:
             return uuid4().hex
@@ -527,7 +531,7 @@ class Client:
     async def _retry(
         self,
         attempt: Callable[[], Awaitable[ResultT]],
-        target: Target,
+        target: Target | None,
         *,
         queue: bool = False,
         keyed: bool = False,

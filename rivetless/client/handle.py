@@ -108,8 +108,7 @@ def definition_of(actor: type[Any] | str) -> tuple[str, ActorDefinition | None]:
     raise TypeError(f"{actor!r} is neither an actor class nor an actor's name.")
 
 
-# -- by name
-# ----------------------------------------------------------------------------------------
+# -- by name ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +131,7 @@ class _NamedAction:
         return f"<action {self._name}>"
 
 
-# -- by class
-# ---------------------------------------------------------------------------------------
+# -- by class --------------------------------------------------------------------------------------
 
 _Tree: TypeAlias = "Mapping[str, ActionDefinition | _Tree]"
 

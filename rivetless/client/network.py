@@ -18,7 +18,13 @@ except ImportError:
     missing_extra("client", "httpx")
 try:
     from websockets.asyncio.client import ClientConnection, connect
-    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+    from websockets.exceptions import (
+        ConnectionClosed,
+        InvalidHandshake,
+        InvalidMessage,
+        InvalidStatus,
+        InvalidURI,
+    )
     from websockets.typing import Subprotocol
 except ImportError:
     missing_extra("client", "websockets")
@@ -117,6 +123,9 @@ class Network:
             )
         except InvalidStatus as error:
             raise _refusal(url, error) from error
+        except InvalidMessage as error:
+            # What a server that dies in the middle of its answer leaves behind.
+            raise failures.connection_failed(_origin(url), error) from error
         except (InvalidHandshake, InvalidURI) as error:
             raise failures.refused(str(error)) from error
         except (OSError, EOFError, TimeoutError, ConnectionClosed) as error:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from rivetless.client.calls import ByKey, Target
+from rivetless.client.calls import ById, ByKey, Target
 from rivetless.clock import Clock, sleep
 from rivetless.errors import ActorError, not_found
 
@@ -102,7 +102,7 @@ def _is_overload(error: ActorError) -> bool:
 
 async def retrying(
     attempt: Callable[[], Awaitable[T]],
-    target: Target,
+    target: Target | None,
     policy: RetryPolicy,
     clock: Clock,
     *,
@@ -113,7 +113,7 @@ async def retrying(
 
     Args:
         attempt: makes the call once.
-        target: which actor.
+        target: which actor; None if a missing one should not be waited for.
         policy: how often.
         clock: for the pauses.
         queue: it is a queue send, which is also tried again when the queue's inbox is full.
@@ -135,18 +135,18 @@ async def retrying(
 
 async def _while_stale(
     attempt: Callable[[], Awaitable[T]],
-    target: Target,
+    target: Target | None,
     policy: RetryPolicy,
     clock: Clock,
     *,
     queue: bool,
 ) -> T:
-    by_key = isinstance(target, ByKey)
-    for tries_left in range(policy.stale_tries(target) - 1, -1, -1):
+    tries = 1 if target is None else policy.stale_tries(target)
+    for tries_left in range(tries - 1, -1, -1):
         try:
             return await attempt()
         except ActorError as error:
-            if error.name == "actor.destroyed_while_waiting_for_ready" and not by_key:
+            if error.name == "actor.destroyed_while_waiting_for_ready" and isinstance(target, ById):
                 raise not_found() from error
             again = is_stale(error) or error.name in _SCHEDULING or (queue and _is_overload(error))
             if not tries_left or not again:

@@ -87,6 +87,11 @@ class MemorySocket:
         self.close_code: int | None = None
         self.close_reason = ""
 
+    @property
+    def pending(self) -> int:
+        """How many frames wait for ``receive``."""
+        return len(self._frames)
+
     async def send(self, data: str | bytes) -> None:
         """Send a frame to the other end."""
         if self.close_code is not None or self._peer is None:

@@ -8,40 +8,46 @@ from typing import Any, Self
 from rivetless.client import failures
 from rivetless.client.sockets import Socket, SocketClosed, close_error
 
-__all__ = ["WebSocket"]
+__all__ = ["WebSocket", "WebSocketOpening"]
+
+
+class WebSocketOpening:
+    """A raw WebSocket that is not open yet.
+
+    ``async with client.web_socket(handle, "/chat") as ws`` opens and closes it; who writes
+    ``ws = await client.web_socket(...)`` closes it with ``await ws.close()``.
+    """
+
+    def __init__(self, open: Callable[[], Awaitable[Socket]]) -> None:
+        self._open = open
+        self._opened: WebSocket | None = None
+
+    def __await__(self) -> Generator[Any, None, WebSocket]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> WebSocket:
+        self._opened = WebSocket(await self._open())
+        return self._opened
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._opened is not None:
+            await self._opened.close()
 
 
 class WebSocket:
     """A raw WebSocket to an actor.
 
-    ``async with client.web_socket(handle, "/chat") as ws``, or ``ws = await
-    client.web_socket(...)`` and later ``await ws.close()``. ``async for`` gives the messages until
-    the socket closes. It is not restored when it breaks.
+    ``async for`` gives the messages until the socket closes. It is not restored when it breaks.
 
     Attributes:
         close_code: how it was closed; None while it is open.
         close_reason: the reason given with it.
     """
 
-    def __init__(self, open: Callable[[], Awaitable[Socket]]) -> None:
+    def __init__(self, socket: Socket) -> None:
         self.close_code: int | None = None
         self.close_reason = ""
-        self._open = open
-        self._socket: Socket | None = None
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self._opened().__await__()
-
-    async def _opened(self) -> Self:
-        if self._socket is None:
-            self._socket = await self._open()
-        return self
-
-    async def __aenter__(self) -> Self:
-        return await self._opened()
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
+        self._socket = socket
 
     async def send(self, data: str | bytes) -> None:
         """Send a message.
@@ -51,7 +57,7 @@ class WebSocket:
                 ``client.connection_lost``.
         """
         try:
-            await self._require().send(data)
+            await self._socket.send(data)
         except SocketClosed as closed:
             self._note(closed)
             raise close_error(closed) or failures.connection_lost(closed) from closed
@@ -64,7 +70,7 @@ class WebSocket:
                 ``client.connection_lost``.
         """
         try:
-            return await self._require().receive()
+            return await self._socket.receive()
         except SocketClosed as closed:
             self._note(closed)
             raise close_error(closed) or failures.connection_lost(closed) from closed
@@ -74,7 +80,7 @@ class WebSocket:
 
     async def __anext__(self) -> str | bytes:
         try:
-            return await self._require().receive()
+            return await self._socket.receive()
         except SocketClosed as closed:
             self._note(closed)
             error = close_error(closed)
@@ -86,14 +92,9 @@ class WebSocket:
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close it; without effect on a closed one."""
-        if self._socket is not None and self.close_code is None:
+        if self.close_code is None:
             self.close_code, self.close_reason = code, reason
             await self._socket.close(code, reason)
-
-    def _require(self) -> Socket:
-        if self._socket is None:
-            raise RuntimeError("The WebSocket is not open: `await` it or use `async with`.")
-        return self._socket
 
     def _note(self, closed: SocketClosed) -> None:
         if self.close_code is None:
