@@ -10,6 +10,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -52,12 +53,17 @@ async def sleep(clock: Clock, seconds: float) -> None:
     if seconds <= 0:
         await asyncio.sleep(0)
         return
-    woken = asyncio.get_running_loop().create_future()
-    timer = clock.call_later(seconds, lambda: woken.done() or woken.set_result(None))
+    woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    timer = clock.call_later(seconds, partial(_wake, woken))
     try:
         await woken
     finally:
         timer.cancel()
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 class Timeout:

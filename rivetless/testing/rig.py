@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from rivetless.actor.base import Actor
 from rivetless.client.calls import SocketRequest
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivetless.actor.definition import ActorDefinition
+    from rivetless.gateway.dispatcher import Dispatcher
     from rivetless.registry import Registry
 
 MAX_INCOMING: Final = 65_536
@@ -92,7 +93,8 @@ class _Door:
         self._rig = rig
 
     async def dispatch(self, command: Any, /) -> Any:
-        return await self._rig.runtime.dispatch(command)
+        dispatch: Callable[[Any], Awaitable[Any]] = self._rig.runtime.dispatch
+        return await dispatch(command)
 
     async def find(self, actor_id: str, /) -> ActorInfo | None:
         return await self._rig.runtime.find(actor_id)
@@ -146,7 +148,7 @@ class Rig:
         self._table = SocketTable(self.clock, max_outgoing=MAX_OUTGOING)
         self._stack = AsyncExitStack()
         self._service = SocketService(
-            _Door(self),
+            cast("Dispatcher", _Door(self)),
             self._table,
             self._tasks,
             self.clock,
@@ -213,8 +215,7 @@ class Rig:
             serving = self._service.serve_events(server, target, Wire(JSON), origin)
         else:
             serving = self._service.serve_raw(server, target, origin)
-        task = self._tasks.spawn(serving)
-        del task  # kept by ``_tasks`` until it ends
+        self._tasks.spawn(serving)
         return client
 
 
@@ -225,8 +226,9 @@ class _RigClient(Client):
         super().__init__(transport=transport, clock=clock)
         self._classes = classes
 
-    def _handle(self, target: Any, definition: Any, *rest: Any) -> Handle:
+    def _handle(
+        self, target: Any, definition: Any, params: Any = None, idempotency_key: Any = None
+    ) -> Handle:
         if definition is not None:
             self._classes.add(definition)
-        handle: Handle = super()._handle(target, definition, *rest)
-        return handle
+        return super()._handle(target, definition, params, idempotency_key)
