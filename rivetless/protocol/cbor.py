@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache, partial
 from struct import Struct
@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, NoReturn, cast
 from rivetless.errors import ActorError, invalid_request, missing_extra
 from rivetless.protocol.values import (
     BINARY,
-    DOCUMENT_DEPTH,
+    MAX_DEPTH,
     MAX_SAFE_INTEGER,
     Instant,
     Style,
@@ -57,12 +57,13 @@ _U32: Final = Struct(">BI")
 _U64: Final = Struct(">BQ")
 
 
-def loads(data: bytes, tags: Tags = "strict") -> object:
+def loads(data: bytes, tags: Tags = "strict", depth: int = MAX_DEPTH) -> object:
     """Return the plain value in a CBOR message.
 
     Args:
         data: exactly one value.
         tags: what to make of arrays that look like tags; see ``values.untag``.
+        depth: how deep the value may nest.
 
     Raises:
         ActorError: ``actor.invalid_request``.
@@ -70,14 +71,14 @@ def loads(data: bytes, tags: Tags = "strict") -> object:
     """
     library = _library()
     try:
-        value, end = library.loads(_HEAD + data + _END)
+        value, end = library.loads(_HEAD + data + _END, max_depth=depth + 1)
     except library.decode_error as error:
         raise _malformed(error) from None
     if end != _SECRET:
         raise invalid_request("The message is not valid CBOR: something follows its end.")
     if _SECOND_LOOK.search(data) is None:
         return cast("object", value)
-    return untag(value, tags=tags, leaf=library.leaf)
+    return untag(value, tags=tags, leaf=library.leaf, depth=depth)
 
 
 def dumps(value: object, style: Style = BINARY) -> bytes:
@@ -123,7 +124,7 @@ def u64(number: int) -> bytes:
 
 
 class _Library(NamedTuple):
-    loads: Callable[[bytes], Any]
+    loads: Callable[..., Any]
     dumps: Callable[[object], bytes]
     leaf: Callable[[object], object]
     decode_error: tuple[type[Exception], ...]
@@ -186,8 +187,8 @@ def _library() -> _Library:
         loads=partial(
             cbor2.loads,
             tag_hook=_refuse_tag,
+            object_hook=_check_keys,
             semantic_decoders=decoders,
-            max_depth=DOCUMENT_DEPTH + 1,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
         ),
@@ -219,6 +220,14 @@ def _read_map(value: object, immutable: bool) -> object:
     if type(value) is not dict:
         raise ValueError("a map tag has no map")
     return cast("object", value)
+
+
+def _check_keys(value: Mapping[Any, Any], immutable: bool) -> object:
+    # The library lets byte strings pass, too.
+    for key in value:
+        if type(key) is not str:
+            raise ValueError("a map's key is not text")
+    return value
 
 
 def _refuse(number: int, value: object, immutable: bool) -> NoReturn:

@@ -29,7 +29,15 @@ from rivetless.protocol.messages import (
     ToServer,
 )
 from rivetless.protocol.shapes import read_body, read_to_client, read_to_server
-from rivetless.protocol.values import CBOR, NATIVE, Style, Tags, stand_in
+from rivetless.protocol.values import (
+    BODY_DEPTH,
+    CBOR,
+    FRAME_DEPTH,
+    NATIVE,
+    Style,
+    Tags,
+    stand_in,
+)
 
 __all__ = ["CborCodec"]
 
@@ -56,15 +64,18 @@ class CborCodec:
         if not data and kind is HttpActionRequest:
             # Firefox loses the body of every call; those without arguments work all the same.
             return Decoded(cast("B", HttpActionRequest([])), CURRENT_VERSION)
-        return Decoded(read_body(kind, loads(data, _TAGS[kind])), CURRENT_VERSION)
+        document = loads(data, _TAGS[kind], BODY_DEPTH)
+        return Decoded(read_body(kind, document), CURRENT_VERSION)
 
     def decode_to_server(self, data: bytes | str) -> Decoded[ToServer]:
         """Return a frame that a client sent."""
-        return Decoded(read_to_server(loads(binary(data), "lenient")), CURRENT_VERSION)
+        document = loads(binary(data), "lenient", FRAME_DEPTH)
+        return Decoded(read_to_server(document), CURRENT_VERSION)
 
     def decode_to_client(self, data: bytes | str) -> Decoded[ToClient]:
         """Return a frame that a server sent."""
-        return Decoded(read_to_client(loads(binary(data))), CURRENT_VERSION)
+        document = loads(binary(data), "strict", FRAME_DEPTH)
+        return Decoded(read_to_client(document), CURRENT_VERSION)
 
 
 # In this mode the official client writes bigints and the like natively and escapes nothing.

@@ -30,9 +30,11 @@ from rivetless.protocol.messages import (
 )
 from rivetless.protocol.shapes import read_body, read_to_client, read_to_server
 from rivetless.protocol.values import (
-    DOCUMENT_DEPTH,
+    BODY_DEPTH,
+    FRAME_DEPTH,
     JSON,
     JSON_3,
+    MAX_DEPTH,
     Style,
     Tags,
     stand_in,
@@ -66,23 +68,24 @@ class JsonCodec:
         if not data and kind is HttpActionRequest:
             # Firefox loses the body of every call; those without arguments work all the same.
             return Decoded(cast("B", HttpActionRequest([])), CURRENT_VERSION)
-        return Decoded(read_body(kind, json_loads(data)), CURRENT_VERSION)
+        return Decoded(read_body(kind, json_loads(data, depth=BODY_DEPTH)), CURRENT_VERSION)
 
     def decode_to_server(self, data: bytes | str) -> Decoded[ToServer]:
         """Return a frame that a client sent."""
-        return Decoded(read_to_server(json_loads(data)), CURRENT_VERSION)
+        return Decoded(read_to_server(json_loads(data, depth=FRAME_DEPTH)), CURRENT_VERSION)
 
     def decode_to_client(self, data: bytes | str) -> Decoded[ToClient]:
         """Return a frame that a server sent."""
-        return Decoded(read_to_client(json_loads(data)), CURRENT_VERSION)
+        return Decoded(read_to_client(json_loads(data, depth=FRAME_DEPTH)), CURRENT_VERSION)
 
 
-def json_loads(data: bytes | str, tags: Tags = "strict") -> object:
+def json_loads(data: bytes | str, tags: Tags = "strict", depth: int = MAX_DEPTH) -> object:
     """Return the plain value in a JSON document.
 
     Args:
         data: the document.
         tags: what to make of arrays that look like tags; see ``values.untag``.
+        depth: how deep the value may nest.
 
     Raises:
         ActorError: ``actor.invalid_request``.
@@ -98,9 +101,9 @@ def json_loads(data: bytes | str, tags: Tags = "strict") -> object:
         raise invalid_request(f"The message is not valid JSON: {error}.") from None
     # A "$" at the beginning of a text, plain or as an escape: without one there are no tags.
     if tags != "off" and (b'"$' in data or b'"\\u0024' in data):
-        return untag(document, tags=tags)
-    if data.count(b"[") + data.count(b"{") > DOCUMENT_DEPTH:
-        _check_depth(document, DOCUMENT_DEPTH)
+        return untag(document, tags=tags, depth=depth)
+    if data.count(b"[") + data.count(b"{") > depth:
+        _check_depth(document, depth)
     return document
 
 

@@ -24,8 +24,10 @@ from rivetless.errors import ActorError, invalid_request
 
 __all__ = [
     "BINARY",
+    "BODY_DEPTH",
     "CBOR",
     "DOCUMENT_DEPTH",
+    "FRAME_DEPTH",
     "JSON",
     "JSON_3",
     "MAX_DEPTH",
@@ -46,8 +48,14 @@ __all__ = [
 MAX_DEPTH: Final = 128
 """How deep arrays and maps may nest in a value."""
 
-DOCUMENT_DEPTH: Final = MAX_DEPTH + 4
-"""The same for what is read, where some of them are the envelope."""
+BODY_DEPTH: Final = MAX_DEPTH + 1
+"""The same with the envelope of an HTTP body in JSON or CBOR."""
+
+FRAME_DEPTH: Final = MAX_DEPTH + 3
+"""The same with the envelope of a frame in JSON or CBOR."""
+
+DOCUMENT_DEPTH: Final = MAX_DEPTH + 8
+"""The same for anything else that a value may be wrapped in: what was written can be read."""
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 """The largest number up to which JavaScript's numbers hold every integer."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rivetless.errors import ActorError, MissingExtraError
 from rivetless.protocol import cbor
-from rivetless.protocol.values import BINARY, CBOR, DOCUMENT_DEPTH, NATIVE
+from rivetless.protocol.values import BINARY, CBOR, MAX_DEPTH, NATIVE
 from tests.unit.protocol.plain import VALUES, exactly
 
 
@@ -105,6 +105,8 @@ def test_not_a_number() -> None:
         ("a2616101616102", "not valid CBOR"),
         # Map keys that are no text.
         ("a10102", "not valid CBOR"),
+        ("a1416101", "a map's key is not text"),
+        ("81d90103a1416101", "a map's key is not text"),
         ("a1f601", "not valid CBOR"),
         ("a18001", "not valid CBOR"),
         ("a1c2490100000000000000000 1", "not valid CBOR"),
@@ -156,7 +158,7 @@ def test_only_asked_for_objects_are_made() -> None:
 
 @pytest.mark.parametrize("opener", [b"\x81", b"\xa1\x61a", b"\x9f", b"\xd9\x01\x02\x81"])
 def test_depth_is_limited(opener: bytes) -> None:
-    for count in (DOCUMENT_DEPTH * 4, 50_000):
+    for count in (MAX_DEPTH * 4, 50_000):
         with pytest.raises(ActorError, match=r"CBOR|deeper"):
             cbor.loads(opener * count + b"\x01")
 
