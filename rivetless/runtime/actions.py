@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rivetless import errors
@@ -22,7 +23,7 @@ from rivetless.runtime.commands import (
     RawResponse,
     Target,
 )
-from rivetless.runtime.job import Body, Job
+from rivetless.runtime.job import Body, Job, digest
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActionDefinition, ActorDefinition
@@ -81,7 +82,10 @@ class Actions:
             await self._connections.prepare(turn, conn)
             return await self._run_action(turn, action, args, kwargs)
 
-        return await self._run(target, definition, action, command.args, body, command.origin, conn)
+        turn_id = digest("frame", conn.id, str(command.frame_id))
+        return await self._run(
+            target, definition, action, command.args, body, command.origin, conn, turn_id
+        )
 
     async def _run(
         self,
@@ -92,10 +96,12 @@ class Actions:
         body: Body,
         origin: Origin,
         conn: ConnInfo,
+        turn_id: str | None = None,
     ) -> ActionResult:
         timeout = action.timeout or definition.options.action_timeout
         check = ""
         if origin.call_key is not None:
+            origin = _scoped(origin)
             check = replies.check(
                 definition.name, action.name, json.dumps(tag(args, JSON)).encode()
             )
@@ -109,6 +115,7 @@ class Actions:
             request=origin.request if origin.request is not None else conn.request,
             timeout=timeout,
             exclusive=action.exclusive,
+            turn_id=turn_id,
             check=check,
         )
         result: ActionResult = await self._runtime.execution.run(target, job)
@@ -161,6 +168,18 @@ class Actions:
         )
         result: RawResponse = await runtime.execution.run(command.target, job)
         return result
+
+
+def _scoped(origin: Origin) -> Origin:
+    """Tie a client's idempotency key to the client, so that nobody gets another's answer.
+
+    A client is who its connection parameters say it is. The keys of actors name their turn.
+    """
+    key = origin.call_key
+    if key is None or not key.startswith("i:"):
+        return origin
+    who = json.dumps(tag(origin.params, JSON), sort_keys=True)
+    return replace(origin, call_key=f"i:{digest(who, key)}")
 
 
 def _find(definition: ActorDefinition, name: str) -> ActionDefinition:

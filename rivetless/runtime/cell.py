@@ -123,6 +123,27 @@ class Snapshot:
     step: Step | None
 
 
+class Tenure:
+    """What an actor has in this process until it sleeps, is destroyed or is forgotten.
+
+    Attributes:
+        vars: what ``create_vars`` made.
+        stopping: what to call, with the reason, when it ends: abort signals.
+    """
+
+    __slots__ = ("stopping", "vars")
+
+    def __init__(self) -> None:
+        self.vars: object = None
+        self.stopping: list[Callable[[str], None]] = []
+
+    def stop(self, reason: str) -> None:
+        """Tell those who listen that the tenure ends."""
+        stopping, self.stopping = self.stopping, []
+        for fire in stopping:
+            fire(reason)
+
+
 @dataclass(slots=True)
 class CachedConn:
     """A connection this process has read: the unchanging part, and its encoded state."""
@@ -139,9 +160,10 @@ class Cell:
         address: its address; the life at it may change.
         head: the newest head known to be durable; ``None`` until one was read or written.
         awake: whether this process has begun its tenure (``create_vars`` and ``on_wake`` ran).
-        vars: the tenure's ``vars``.
+        tenure: what the process has of the actor beside its state.
         conns: connections this process has read; dropped with the chain.
         running: how many turns are under way, work kept awake included.
+        quiet: what waits until none is.
         used: tick of the last use.
     """
 
@@ -169,10 +191,10 @@ class Cell:
         "holder",
         "idle_timer",
         "lock",
+        "quiet",
         "running",
-        "stopping",
+        "tenure",
         "used",
-        "vars",
     )
 
     def __init__(
@@ -186,12 +208,12 @@ class Cell:
         self.address = address
         self.head: Head | None = None
         self.awake = False
-        self.vars: object = None
+        self.tenure = Tenure()
         self.conns: dict[str, CachedConn] = {}
         self.running = 0
         self.used = 0
         self.checked = 0
-        self.stopping: list[Callable[[str], None]] = []
+        self.quiet: asyncio.Future[None] | None = None
         self.idle_timer: object = None
         self.lock = asyncio.Lock()
         self.holder: str | None = None
@@ -269,7 +291,7 @@ class Cell:
             head = None
         old = self.head
         if old is not None and (head is None or head.actor_id != old.actor_id):
-            self._end_tenure("destroyed")
+            self.end_tenure("destroyed")
         self._lost = False
         self.head = head
         self.checked = checked
@@ -286,16 +308,11 @@ class Cell:
         self._lease = None if head is None else head.lease
         self._replies = () if head is None else head.replies
 
-    def _end_tenure(self, reason: str) -> None:
-        self.awake = False
-        self.vars = None
-        stopping, self.stopping = self.stopping, []
-        for fire in stopping:
-            fire(reason)
-
     def end_tenure(self, reason: str) -> None:
-        """Forget ``vars``; the next call wakes the actor again."""
-        self._end_tenure(reason)
+        """Forget ``vars``; the next call wakes the actor again. Turns under way keep theirs."""
+        tenure, self.tenure = self.tenure, Tenure()
+        self.awake = False
+        tenure.stop(reason)
 
     async def validate(self, base: Snapshot, started: int) -> None:
         """Make sure that ``base`` was durable and the newest at some moment after ``started``.
@@ -456,7 +473,7 @@ class Cell:
         self, batch: list[Step], changes: Changes, actor_id: str, version: int, checked: int
     ) -> None:
         if changes.destroyed_at is not None:
-            self._end_tenure("destroyed")
+            self.end_tenure("destroyed")
             self.head = None
             self._rewind()
         else:
@@ -494,7 +511,7 @@ class Cell:
             # Never sent: whatever happened to the commit before, these can simply run again.
             _fail(step, Superseded(elsewhere=True))
         if any(step.begins_tenure for step in (*batch, *behind)):
-            self._end_tenure("restarted")
+            self.end_tenure("restarted")
 
     # -- taking turns -----------------------------------------------------------------------------
 

@@ -87,14 +87,20 @@ class Connections:
             await hook("on_connect", options.on_connect_timeout, actor.on_connect(turn.face(conn)))
 
     async def disconnect(self, turn: ActorTurn, conn: ConnInfo) -> None:
-        """Run the hook that ends a connection, within the turn."""
+        """Run the hook that ends a connection, within the turn; if it fails, it did nothing."""
         turn.conn_visible = False
-        if "on_disconnect" in turn.definition.hooks:
+        if "on_disconnect" not in turn.definition.hooks:
+            return
+        undo = turn.savepoint()
+        try:
             await self._runtime.lifecycle.hook(
                 "on_disconnect",
                 turn.definition.options.on_connect_timeout,
                 turn.actor.on_disconnect(turn.face(conn)),
             )
+        except Exception:
+            undo()
+            turn.log.warning("on_disconnect failed", exc_info=True)
 
     async def prepare(self, turn: ActorTurn, conn: ConnInfo) -> None:
         """Load what a turn may ask of its connection without waiting."""
@@ -201,14 +207,10 @@ class Connections:
         if declared is None or declared.can_subscribe is None:
             await runtime.commit_loose(actor_id, Changes(commit_id, puts=(record,)))
             return
-        check = declared.can_subscribe
 
         async def body(turn: ActorTurn) -> None:
             await self.prepare(turn, conn)
-            allowed: object = await check(turn.actor)
-            if allowed is not True:
-                if allowed is not False:
-                    turn.log.error("can_subscribe of %s returned %r, not a bool", event, allowed)
+            if not await declared.allows(turn.actor):
                 raise errors.forbidden()
             turn.puts.append(record)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rivetless import errors
+from rivetless.client.retry import is_lifecycle, is_stale
 from rivetless.clock import Timeout, sleep, within
 from rivetless.runtime import replies
 from rivetless.runtime.cell import Cell, Step, Superseded, tick
@@ -51,6 +52,11 @@ class Execution:
                 return await self._attempt(cell, target, job)
             except Superseded as lost:
                 superseded = lost
+            except errors.ActorError as error:
+                self._leave(cell, job)
+                if (shown := self._for_the_caller(job, error)) is not error:
+                    raise shown from error
+                raise
             except BaseException:
                 self._leave(cell, job)
                 raise
@@ -178,6 +184,17 @@ class Execution:
         except BaseException:
             self._leave(cell, job)
             raise
+
+    def _for_the_caller(self, job: Job, error: errors.ActorError) -> errors.ActorError:
+        """Say "try again" to callers only where nothing can have been done yet.
+
+        The official client repeats a call by itself on some codes. A turn that made a checkpoint,
+        or has called others before it failed, must not be repeated without a key.
+        """
+        acted = job.checkpoints or job.calls > 1 or (job.outside and not job.calls)
+        if acted and (is_lifecycle(error) or is_stale(error)):
+            return errors.make("actor.interrupted", {"cause": error.name})
+        return error
 
     def _leave(self, cell: Cell, job: Job) -> None:
         """Let others in again, at the end of a job that held the actor."""

@@ -41,6 +41,7 @@ class Job:
         elsewhere: whether one of them was another process.
         outside: whether a run has reached something other than our own ports.
         leased: whether it holds the actor; ``closed`` says that nothing passes through.
+        calls: how many calls to other actors one run has begun.
         checkpoints: how many commits ``save_state`` made in the present run.
         once: results of ``once``, by name.
     """
@@ -48,6 +49,7 @@ class Job:
     __slots__ = (
         "_turn_id",
         "body",
+        "calls",
         "check",
         "checkpoints",
         "closed",
@@ -101,6 +103,7 @@ class Job:
         self.leased = False
         self.closed = exclusive
         self.checkpoints = 0
+        self.calls = 0
         self.once: dict[str, object] | None = None
         self._turn_id = turn_id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -154,9 +155,9 @@ class Lifecycle:
     async def _begin_tenure(self, turn: ActorTurn) -> None:
         hooks, options = turn.definition.hooks, turn.definition.options
         actor: Any = turn.actor
-        turn.cell.vars = None
+        turn.tenure.vars = None
         if "create_vars" in hooks:
-            turn.cell.vars = await self._run(
+            turn.tenure.vars = await self._run(
                 turn, "create_vars", options.create_vars_timeout, actor.create_vars()
             )
         if "on_wake" in hooks:
@@ -183,11 +184,13 @@ class Lifecycle:
         if not cell.awake or not cell.known:
             return
         target = ById(None, cell.actor_id)
+        grace = cell.definition.options.sleep_grace_period
+        cell.tenure.stop("sleep")
+        try:
+            await within(self._runtime.clock, grace, self._until_quiet(cell))
+        except TimeoutError:
+            self._runtime.log.warning("%s sleeps although work goes on", cell.address)
         if "on_sleep" in cell.definition.hooks:
-            stopping, cell.stopping = cell.stopping, []
-            for fire in stopping:
-                fire("sleep")
-            grace = cell.definition.options.sleep_grace_period
             job = Job(
                 cell.definition,
                 _on_sleep,
@@ -200,6 +203,12 @@ class Lifecycle:
             except Exception:
                 self._runtime.log.warning("on_sleep of %s failed", cell.address, exc_info=True)
         cell.end_tenure("sleep")
+
+    async def _until_quiet(self, cell: Cell) -> None:
+        while cell.running:
+            if cell.quiet is None:
+                cell.quiet = asyncio.get_running_loop().create_future()
+            await asyncio.shield(cell.quiet)
 
     async def run_destroy_hooks(self, turn: ActorTurn) -> None:
         """Run what an actor may still do before its last commit; its errors stop nothing."""

@@ -12,6 +12,8 @@ from rivetless.client import calls
 from rivetless.client.client import Client
 from rivetless.client.local import LocalTransport
 from rivetless.keys import Address
+from rivetless.protocol import codec
+from rivetless.protocol.messages import CURRENT_VERSION, HttpError
 from rivetless.protocol.values import JSON, tag
 from rivetless.runtime.commands import (
     ActorInfo,
@@ -61,7 +63,13 @@ class LocalDispatcher:
             request.method, f"http://127.0.0.1{request.path}", request.headers, request.body
         )
         origin = self._origin(request.origin, request.params, None, info)
-        answer = await self._dispatch(RawRequest(self.target(request.target), origin))
+        try:
+            answer = await self._dispatch(RawRequest(self.target(request.target), origin))
+        except errors.ActorError as error:
+            # As over HTTP: what the actor raises is an answer like any other.
+            body = codec.JSON.encode(HttpError.of(error), CURRENT_VERSION)
+            headers = (("content-type", codec.JSON.content_type),)
+            return calls.FetchResponse(errors.status_of(error), headers, body)
         return calls.FetchResponse(answer.status, answer.headers, answer.body)
 
     async def locate(self, location: calls.Location, /) -> str:

@@ -292,6 +292,9 @@ class Runtime:
     def used(self, cell: Cell) -> None:
         """Note that a turn on the cell has ended; arm the sleep of actors that care."""
         cell.used = tick()
+        if cell.quiet is not None and not cell.running:
+            cell.quiet.set_result(None)
+            cell.quiet = None
         if cell.idle_timer is None and cell.awake and "on_sleep" in cell.definition.hooks:
             self._arm_sleep(cell)
 
@@ -422,13 +425,11 @@ class Runtime:
             conn=turn.job.conn,
             request=turn.job.request,
         )
-        cell.running += 1
         try:
             await self.execution.run(ById(None, turn.actor_id), job)
         except Exception:
             self.log.warning("wait_until work of %s failed", cell.address, exc_info=True)
         finally:
-            cell.running -= 1
             work.close()
 
     def keep_awake(self, cell: Cell, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
@@ -469,6 +470,10 @@ class Runtime:
     def forget_conn(self, actor_id: str, conn_id: str) -> None:
         """The connection's socket is gone."""
         self._conns.pop(actor_id + conn_id, None)
+        address = self._addresses.get(actor_id)
+        cell = None if address is None else self._cells.get(address)
+        if cell is not None:
+            cell.conns.pop(conn_id, None)
 
     def _conn_lost(self, actor_id: str, conn_id: str) -> None:
         self.begin(self.connections.close(CloseConnection(actor_id, conn_id, 1006)))

@@ -75,12 +75,14 @@ class ActorTurn:
         "reply",
         "runtime",
         "sleeping",
+        "tenure",
     )
 
     def __init__(self, runtime: Runtime, cell: Cell, job: Job, actor_id: str) -> None:
         self.runtime = runtime
         self.cell = cell
         self.job = job
+        self.tenure = cell.tenure
         self.actor_id = actor_id
         self.base = cell.snapshot()
         self.puts: list[Record] = []
@@ -143,7 +145,7 @@ class ActorTurn:
             if self.ended:
                 signal.fire("ended")
             else:
-                self.cell.stopping.append(signal.fire)
+                self.tenure.stopping.append(signal.fire)
         return self._abort
 
     @property
@@ -175,8 +177,8 @@ class ActorTurn:
         signal = self._abort
         if signal is not None:
             signal.fire(reason)
-            if signal.fire in self.cell.stopping:
-                self.cell.stopping.remove(signal.fire)
+            if signal.fire in self.tenure.stopping:
+                self.tenure.stopping.remove(signal.fire)
 
     def _check_open(self) -> None:
         if self.ended:
@@ -213,10 +215,10 @@ class ActorTurn:
         self._state = value
 
     def get_vars(self) -> Any:
-        return self.cell.vars
+        return self.tenure.vars
 
     def set_vars(self, value: object) -> None:
-        self.cell.vars = value
+        self.tenure.vars = value
 
     def get_conn_state(self, conn: ConnInfo) -> Any:
         schema = self.job.definition.conn_state
@@ -339,6 +341,7 @@ class ActorTurn:
         what = replies.check(callee, action, args)
         nth = self._calls.get(what, 0)
         self._calls[what] = nth + 1
+        self.job.calls = max(self.job.calls, sum(self._calls.values()))
         return f"a:{self.turn_id}:{what}:{nth}"
 
     def chain(self) -> tuple[str, ...]:
@@ -466,6 +469,39 @@ class ActorTurn:
         self.base = self.cell.snapshot()
         self.puts, self.deletes, self.effects = [], [], []
         self.read_records = False
+
+    def savepoint(self) -> Callable[[], None]:
+        """Remember what the turn has done so far; the function returned undoes what came after.
+
+        Raises:
+            UnstorableError: the state does not fit its type.
+        """
+        job, states = self.job.definition, self._conn_states
+        state = self._state
+        data = job.state.dump(state) if job.state is not None and state is not _UNREAD else None
+        conn_data = {
+            conn_id: job.conn_state.dump(value)
+            for conn_id, value in (states or {}).items()
+            if job.conn_state is not None
+        }
+        lists: tuple[list[Any], ...] = (self.puts, self.deletes, self.effects, self.later)
+        lengths = [len(items) for items in lists]
+        asked = self.sleeping, self.destroying
+
+        def undo() -> None:
+            self._state = _UNREAD
+            if data is not None and job.state is not None:
+                self._state = job.state.load(data)
+            if states is not None and job.conn_state is not None:
+                states.clear()
+                states.update((key, job.conn_state.load(item)) for key, item in conn_data.items())
+            for work in self.later[lengths[-1] :]:
+                work.close()
+            for items, length in zip(lists, lengths, strict=True):
+                del items[length:]
+            self.sleeping, self.destroying = asked
+
+        return undo
 
     async def refresh(self) -> None:
         self._check_open()

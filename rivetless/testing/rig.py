@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from rivetless.actor.base import Actor
+from rivetless.actor.turn import RequestInfo
 from rivetless.client.calls import SocketRequest
 from rivetless.client.client import Client
 from rivetless.client.handle import Handle
@@ -93,7 +94,7 @@ class _Door:
         self._rig = rig
 
     async def dispatch(self, command: Any, /) -> Any:
-        dispatch: Callable[[Any], Awaitable[Any]] = self._rig.runtime.dispatch
+        dispatch = cast("Callable[[Any], Awaitable[Any]]", self._rig.runtime.dispatch)
         return await dispatch(command)
 
     async def find(self, actor_id: str, /) -> ActorInfo | None:
@@ -210,7 +211,8 @@ class Rig:
         """Serve a socket in memory and return the client's end."""
         client, server = memory_sockets()
         target = dispatcher.target(request.target)
-        origin = Origin(params=request.params)
+        seen = RequestInfo("GET", f"http://127.0.0.1{request.path}")
+        origin = Origin(request=seen, params=request.params)
         if request.path.partition("?")[0] == "/connect":
             serving = self._service.serve_events(server, target, Wire(JSON), origin)
         else:
