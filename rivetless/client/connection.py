@@ -179,11 +179,11 @@ class Connection(Generic[ActorT_co]):
         await self.close()
 
     @overload
-    def on(self, event: Event[None], callback: Callable[[], object], /) -> Unsubscribe: ...
-    @overload
     def on(
         self, event: Event[PayloadT], callback: Callable[[PayloadT], object], /
     ) -> Unsubscribe: ...
+    @overload
+    def on(self, event: Event[None], callback: Callable[[], object], /) -> Unsubscribe: ...
     @overload
     def on(self, event: str, callback: Callable[..., object], /) -> Unsubscribe: ...
     def on(self, event: Event[Any] | str, callback: Callable[..., object], /) -> Unsubscribe:
@@ -200,11 +200,11 @@ class Connection(Generic[ActorT_co]):
         return self._listen(event, callback, once=False)
 
     @overload
-    def once(self, event: Event[None], callback: Callable[[], object], /) -> Unsubscribe: ...
-    @overload
     def once(
         self, event: Event[PayloadT], callback: Callable[[PayloadT], object], /
     ) -> Unsubscribe: ...
+    @overload
+    def once(self, event: Event[None], callback: Callable[[], object], /) -> Unsubscribe: ...
     @overload
     def once(self, event: str, callback: Callable[..., object], /) -> Unsubscribe: ...
     def once(self, event: Event[Any] | str, callback: Callable[..., object], /) -> Unsubscribe:

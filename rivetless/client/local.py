@@ -6,6 +6,7 @@ goes in and out is copied as if it had crossed a wire.
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,10 +26,13 @@ from rivetless.client.calls import (
 from rivetless.client.retry import NO_RETRIES, RetryPolicy
 from rivetless.client.sockets import Socket
 from rivetless.client.transports import Dispatcher
+from rivetless.errors import internal_error
 from rivetless.protocol import values
 from rivetless.protocol.codec import EncodingName
 
 __all__ = ["Caller", "LocalTransport", "detach"]
+
+log = logging.getLogger("rivetless.client")
 
 RequestT = TypeVar("RequestT", ActionCall, QueueSend, FetchRequest, SocketRequest, Location)
 
@@ -82,7 +86,13 @@ class LocalTransport:
         """Run an action."""
         args = [detach(value) for value in call.args]
         call = replace(call, args=args, params=detach(call.params))
-        return detach(await self._dispatcher.call(await self._begin(call)))
+        output = await self._dispatcher.call(await self._begin(call))
+        try:
+            return detach(output)
+        except TypeError as error:
+            # The callee's mistake, of which its caller learns no more than over a wire.
+            log.exception("%s of %s returned what cannot be sent", call.action, call.target)
+            raise internal_error() from error
 
     async def enqueue(self, send: QueueSend, /) -> QueueReply:
         """Send a message to a queue."""
