@@ -6,7 +6,8 @@ Its own hints leave the values that statements are given half unknown to strict 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 import apsw
@@ -67,3 +68,16 @@ def open_database(path: str, vfs: str | None) -> Database:
     """Open a connection; creates the file if it is not there."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     return cast("Database", apsw.Connection(path, flags=flags, vfs=vfs))
+
+
+@contextmanager
+def snapshot(db: Database) -> Generator[None, None, None]:
+    """See one state of the file in several queries (as in a transaction that is under way)."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("COMMIT")

@@ -17,7 +17,7 @@ def translate(error: Exception) -> Exception:
     return error
 
 
-def translate_commit(error: apsw.Error) -> StoreError:
+def translate_commit(error: Exception) -> StoreError:
     """Return what a caller learns from an error of the commit itself."""
     if isinstance(error, apsw.FullError | apsw.BusyError):
         # The commit's last page was not written, and without it the others count for nothing.
@@ -32,7 +32,7 @@ def _because(error: StoreError, cause: Exception) -> StoreError:
     return error
 
 
-def _sentence(error: apsw.Error) -> str:
+def _sentence(error: Exception) -> str:
     match error:
         case apsw.BusyError() | apsw.LockedError():
             return "another process is using the database file"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
 from rivetless.keys import Address, Key, actor_id, parse, serialise
@@ -20,7 +19,7 @@ from rivetless.store.base import (
     Record,
     Reply,
 )
-from rivetless.store.sqlite.driver import Database
+from rivetless.store.sqlite.driver import Database, snapshot
 
 # Rows and bytes that a query may bring together on the event loop; larger ones use a thread.
 MOST_ROWS: Final = 256
@@ -70,19 +69,6 @@ _HOSTS: Final = "SELECT id, url, expires_at FROM hosts"
 
 class TooMuch(Exception):
     """A query has more to bring than the event loop should wait for. Nothing is lost: ask again."""
-
-
-@contextmanager
-def snapshot(db: Database) -> Generator[None, None, None]:
-    """See one state of the file in several queries (as in a transaction that is under way)."""
-    if db.in_transaction:
-        yield
-        return
-    db.execute("BEGIN")
-    try:
-        yield
-    finally:
-        db.execute("COMMIT")
 
 
 def id_range(address: Address) -> tuple[str, str]:

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from rivetless.store.base import NewerFormat, Unavailable
-from rivetless.store.sqlite.driver import Database, open_database
+from rivetless.store.sqlite.driver import Database, open_database, snapshot
 
 APPLICATION_ID: Final = 0x52765473
 """Marks the file as ours, where ``file`` and we look for it ("RvTs")."""
@@ -118,10 +120,18 @@ def create_file(path: Path) -> None:
 
 
 def connect(path: Path, *, vfs: str | None, synchronous: str, cache_kib: int) -> Database:
-    """Open one connection, set up the way all of them are."""
+    """Open one connection, set up the way all of them are.
+
+    Raises:
+        NewerFormat: a newer version of rivetless wrote the file.
+        Unavailable: the file is somebody else's.
+    """
     db = open_database(os.fspath(path), vfs)
     try:
         db.set_busy_timeout(5_000)
+        # First of all: another program's file is not to be touched.
+        with snapshot(db):
+            _version(db, path)
         mode = db.pragma("journal_mode", "wal")
         if mode != "wal":
             raise Unavailable(f"{path} is where SQLite cannot keep a write-ahead log ({mode})")
@@ -142,14 +152,10 @@ def connect(path: Path, *, vfs: str | None, synchronous: str, cache_kib: int) ->
 
 
 def migrate(db: Database, path: Path) -> None:
-    """Create the tables, or bring those of an older version up to date.
-
-    Raises:
-        NewerFormat: a newer version of rivetless wrote the file.
-        Unavailable: the file is somebody else's.
-    """
-    if _version(db, path) == len(MIGRATIONS):
-        return
+    """Create the tables, or bring those of an older version up to date."""
+    with snapshot(db):
+        if _version(db, path) == len(MIGRATIONS):
+            return
     db.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been faster.
@@ -165,6 +171,7 @@ def migrate(db: Database, path: Path) -> None:
 
 
 def _version(db: Database, path: Path) -> int:
+    """Return the schema version, 0 for an empty file. In a transaction, for several reads."""
     version, application = db.pragma("user_version"), db.pragma("application_id")
     if application != APPLICATION_ID:
         if version or application or db.execute("SELECT count(*) FROM sqlite_schema").get:
@@ -178,18 +185,25 @@ def _version(db: Database, path: Path) -> int:
     return int(version)
 
 
-def warm_log(db: Database) -> None:
+def warm_log(db: Database, path: Path) -> None:
     """Make the write-ahead log longer than the next commits need.
 
     To sync a file that has grown, the file system writes its journal too; to sync one whose blocks
     are overwritten it need not, which halves the latency of a durable commit. A transaction that is
     larger than the cache and rolled back leaves a long log behind and nothing in it.
     """
+    size = WARM_PAGES * 4096
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size >= size:
+        return
     cache = db.pragma("cache_size")
     db.pragma("cache_size", 10)
-    db.execute("BEGIN IMMEDIATE")
     try:
-        db.execute("INSERT INTO states (head, data) VALUES (-1, zeroblob(?))", (WARM_PAGES * 4096,))
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("INSERT INTO states (head, data) VALUES (-1, zeroblob(?))", (size,))
+    except (apsw.BusyError, apsw.FullError):
+        return  # it works without, only slower
     finally:
-        db.execute("ROLLBACK")
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         db.pragma("cache_size", cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,13 +77,16 @@ class _Open:
         """Finish what is under way and close everything."""
         await self.writer.close()
         await self.checkpoints.close()
-        if self.long_reader is not None:
-            # In its thread, behind the reads that are still under way.
-            await self.readers.call(self.long_reader.close)
+        if self.readers.used:
+            await self.readers.call(self._close_long_reader)
         self.readers.stop()
         # The last connection to the file makes a checkpoint as it closes: not on the event loop.
         await self.thread.call(self._close)
         self.thread.stop()
+
+    def _close_long_reader(self) -> None:
+        if self.long_reader is not None:
+            self.long_reader.close()
 
     def _close(self) -> None:
         self.reader.close()
@@ -128,6 +132,7 @@ class SQLiteStore(Store):
         self._vfs = vfs
         self._patience = patience
         self._state: _Open | None = None
+        self._closing: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"SQLiteStore({os.fspath(self._path)!r}, synchronous={self._synchronous!r})"
@@ -170,7 +175,7 @@ class SQLiteStore(Store):
         try:
             schema.migrate(db, path)
             if self._synchronous == "full":
-                schema.warm_log(db)
+                schema.warm_log(db, path)
             reader = self._connection(_READER_CACHE_KIB)
             # These two are used on the event loop, which must not wait.
             db.set_busy_timeout(0)
@@ -199,7 +204,9 @@ class SQLiteStore(Store):
         state, self._state = self._state, None
         if state is None:
             return
-        await state.close()
+        # Whoever is in a hurry need not wait, but what was begun is finished.
+        self._closing = asyncio.ensure_future(state.close())
+        await asyncio.shield(self._closing)
 
     # -- the verbs --------------------------------------------------------------------------------
 

@@ -26,6 +26,11 @@ class Worker:
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
+    @property
+    def used(self) -> bool:
+        """Whether it was asked for anything yet."""
+        return self._thread is not None
+
     def submit(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """Call ``work`` in the thread, and then ``done`` with its result in the event loop.
 

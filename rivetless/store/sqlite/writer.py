@@ -148,8 +148,8 @@ class Writer:
         except apsw.BusyError:
             self._send(partial(self._do, batch), self._returned)
             return
-        except apsw.Error as error:
-            _fail(batch, partial(translate, error))
+        except Exception as error:
+            _fail(batch, error)
             self._settle(batch)
             return
         changes = self._db.total_changes()
@@ -232,7 +232,7 @@ class Writer:
             return batch  # rolled back, and its one job knows why
         try:
             self._db.execute("COMMIT")
-        except apsw.Error as error:
+        except Exception as error:
             self._roll_back()
             for job in batch:
                 # What was refused was refused for sure, but perhaps for a head that never came.
@@ -255,7 +255,7 @@ class Writer:
         try:
             self._begin()
         except Exception as error:
-            _fail(batch, partial(translate, error))
+            _fail(batch, error)
             return batch
         return self._commit(batch) if self._run(batch) else self._do_singly(batch)
 
@@ -285,9 +285,9 @@ class Writer:
                 return
 
 
-def _fail(batch: list[Job[object]], make_error: Callable[[], Exception]) -> None:
+def _fail(batch: list[Job[object]], error: Exception) -> None:
     for job in batch:
-        job.error = make_error()
+        job.error = translate(error)
 
 
 def _report(done: asyncio.Future[object]) -> None:
