@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from pathlib import PurePath
 from typing import Any, Final, Literal, cast
 
@@ -96,7 +97,7 @@ def untag(
         ActorError: ``actor.invalid_request``.
     """
     if type(value) is list or type(value) is dict:
-        return _Reader(tags, leaf).container(cast("object", value), depth)
+        return _reader(tags, leaf).container(cast("object", value), depth)
     if leaf is not None and type(value) not in _PLAIN:
         return leaf(value)
     return value
@@ -160,6 +161,9 @@ class _Reader:
             f"Unknown tag {shown!r}. An array of two that begins with such a text is sent "
             f"with one more $ in front of it."
         )
+
+
+_reader = cache(_Reader)  # there are a handful
 
 
 def _bigint(payload: object) -> int:

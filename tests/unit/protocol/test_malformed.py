@@ -148,12 +148,12 @@ ANYTHING = st.recursive(
             st.sampled_from(["body", "tag", "val", "id", "name", "args", "output", "actor"]), inner
         )
     ),
-    max_leaves=8,
+    max_leaves=5,
 )
 
 
 @EACH_CODEC
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     tag_name=st.sampled_from(
         ["Init", "Error", "ActionResponse", "Event", "ActionRequest", "SubscriptionRequest"]
@@ -166,10 +166,10 @@ ANYTHING = st.recursive(
                 *("body", "wait", "timeout", "status", "response"),
             ]
         ),
-        max_size=8,
+        max_size=5,
         unique=True,
     ),
-    contents=st.lists(ANYTHING, min_size=8, max_size=8),
+    contents=st.lists(ANYTHING, min_size=5, max_size=5),
 )
 def test_wrong_types(codec: Codec, tag_name: str, names: list[str], contents: list[object]) -> None:
     val = dict(zip(names, contents, strict=False))
