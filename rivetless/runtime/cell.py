@@ -129,16 +129,19 @@ class Tenure:
     Attributes:
         vars: what ``create_vars`` made.
         stopping: what to call, with the reason, when it ends: abort signals.
+        stopped: the reason, once it ends.
     """
 
-    __slots__ = ("stopping", "vars")
+    __slots__ = ("stopped", "stopping", "vars")
 
     def __init__(self) -> None:
         self.vars: object = None
         self.stopping: list[Callable[[str], None]] = []
+        self.stopped: str | None = None
 
     def stop(self, reason: str) -> None:
         """Tell those who listen that the tenure ends."""
+        self.stopped = self.stopped or reason
         stopping, self.stopping = self.stopping, []
         for fire in stopping:
             fire(reason)

@@ -142,8 +142,8 @@ class ActorTurn:
     def abort(self) -> AbortSignal:
         if self._abort is None:
             self._abort = signal = AbortSignal()
-            if self.ended:
-                signal.fire("ended")
+            if self.ended or self.tenure.stopped:
+                signal.fire(self.tenure.stopped or "ended")
             else:
                 self.tenure.stopping.append(signal.fire)
         return self._abort

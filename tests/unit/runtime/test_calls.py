@@ -175,6 +175,14 @@ async def test_a_key_used_for_another_call_is_an_error() -> None:
     assert raised.value.name == "actor.idempotency_mismatch"
 
 
+async def test_a_key_is_its_callers_own() -> None:
+    w = await world()
+    process = w.process()
+    for user, total in ((1, 5), (2, 10), (1, 5)):
+        origin = Origin(params={"user": user}, call_key="i:k")
+        assert await process.call("bank", "charge", 5, origin=origin) == total
+
+
 async def test_the_same_call_twice_in_one_turn_happens_twice() -> None:
     w = await world()
     assert await w.process().call("shop", "twice", 3) == 6

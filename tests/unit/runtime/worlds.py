@@ -10,7 +10,7 @@ from typing import Any, Self
 from rivetless import Actor
 from rivetless.keys import Address
 from rivetless.runtime.commands import ByKey, CallAction, Origin
-from rivetless.runtime.ports import Push, Pusher
+from rivetless.runtime.ports import EventPush, Push, Pusher
 from rivetless.runtime.runtime import Runtime
 from rivetless.store.base import Capabilities
 from rivetless.store.memory import MemoryStore
@@ -40,11 +40,8 @@ class Mailbox(Pusher):
     @property
     def events(self) -> list[tuple[str, list[object]]]:
         """What was sent, as (event, args)."""
-        return [
-            (p.content.name, list(p.content.args))
-            for _, p in self.pushes
-            if hasattr(p.content, "args")
-        ]
+        contents = [push.content for _, push in self.pushes]
+        return [(c.name, list(c.args)) for c in contents if isinstance(c, EventPush)]
 
 
 class World:
