@@ -396,10 +396,15 @@ def _summary(issues: list[dict[str, object]]) -> str:
     """Say the first mistakes in one sentence."""
     parts: list[str] = []
     for issue in issues[:3]:
-        path = cast("list[object]", issue["path"])
         name = issue.get("parameter")
-        where = ".".join(str(step) for step in (name, *path[1:]) if step is not None)
-        parts.append(f"`{where}`: {issue['message']}" if name else str(issue["message"]))
+        if name is None:
+            parts.append(str(issue["message"]))
+            continue
+        path = cast("list[object]", issue["path"])
+        # The place of a parameter is its index, its name, or the trailing object's index and it.
+        inner = path[2:] if path[1:2] == [name] else path[1:]
+        where = ".".join(str(step) for step in (name, *inner))
+        parts.append(f"`{where}`: {issue['message']}")
     if len(issues) > 3:
         parts.append(f"and {len(issues) - 3} more")
     return "; ".join(parts) + "."

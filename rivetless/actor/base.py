@@ -449,7 +449,7 @@ def _set_own(actor: Actor[Any, Any, Any], name: str, value: object) -> None:
     descriptor: object = inspect.getattr_static(type(actor), name, None)
     if name in MEMBERS:
         raise AttributeError(f"`self.{name}` cannot be set.")
-    if hasattr(descriptor, "__set__"):
+    if hasattr(descriptor, "__set__") and not hasattr(Actor, name):
         object.__setattr__(actor, name, value)
         return
     raise AttributeError(

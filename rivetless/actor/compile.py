@@ -99,7 +99,8 @@ def compile_actor(
     passed_on = Inherited(options, icon)
     if not isinstance(keywords.abstract, bool):
         raise DefinitionError(f"{cls.__name__}: `abstract` is True or False.")
-    if keywords.abstract or any(map(has_variables, (state, conn_state, params))):
+    variables: tuple[Any, ...] = getattr(cls, "__parameters__", ())
+    if keywords.abstract or variables or any(map(has_variables, (state, conn_state, params))):
         return None, passed_on
     names = class_scope(cls, scope)
     hooks = frozenset(hook for hook in HOOKS if getattr(cls, hook) is not getattr(root, hook))

@@ -103,6 +103,9 @@ class Schema(Generic[T]):
             return self._adapter
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(self.annotation)
+            if not adapter.pydantic_complete:
+                # Where names are missing pydantic may also put off its complaint to the first use.
+                adapter.rebuild(raise_errors=True)
             core = adapter.core_schema
             validator: Any = adapter.validator
             serializer: Any = adapter.serializer
