@@ -11,7 +11,6 @@ from typing import Final, TypeAlias
 
 from rivetless.errors import invalid_request, method_not_allowed, route_not_found
 from rivetless.protocol import percent
-from rivetless.protocol.targets import ById, ByKey, GatewayRequest, Target, gateway_url
 
 __all__ = [
     "CONNECT",
@@ -21,10 +20,7 @@ __all__ = [
     "ROOT",
     "Action",
     "ActorRoute",
-    "ById",
-    "ByKey",
     "Connect",
-    "GatewayRequest",
     "Health",
     "Inspector",
     "InspectorSocket",
@@ -35,10 +31,8 @@ __all__ = [
     "RawSocket",
     "Root",
     "SocketRoute",
-    "Target",
     "action_path",
     "actor_route",
-    "gateway_url",
     "queue_path",
     "request_path",
     "socket_route",
