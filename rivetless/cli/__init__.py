@@ -3,10 +3,6 @@
 May import everything but ``testing``; nothing in the package imports it.
 """
 
-import sys
+from rivetless.cli.main import main
 
-
-def main() -> int:
-    """Run the command line; the console script's entry point."""
-    print("rivetless: no commands yet", file=sys.stderr)
-    return 2
+__all__ = ["main"]

@@ -12,19 +12,17 @@ import contextlib
 import logging
 from collections.abc import Generator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic_core import to_json
 
-from rivetless.errors import incoming_too_long, missing_extra
+from rivetless.errors import incoming_too_long
 from rivetless.gateway.asgi import Exchange, Receive, Scope, Send
 from rivetless.gateway.table import SocketTable
 from rivetless.hosts.envelopes import read_pushes, write_gone
 from rivetless.hosts.ordering import Sequencer
 from rivetless.hosts.passes import BODY_HEADER, Passes, matches
-
-if TYPE_CHECKING:
-    import socket
+from rivetless.hosts.server import listen, load_uvicorn
 
 __all__ = ["MAX_BATCH_BYTES", "ConnectionsApp", "Listener"]
 
@@ -141,7 +139,7 @@ class Listener:
             OSError: the port is taken.
             MissingExtraError: uvicorn is not installed.
         """
-        sock = _bind(self._host, self._port)
+        sock = listen(self._host, self._port)
         try:
             self._server = _make_server(self._app)
         except BaseException:
@@ -165,35 +163,18 @@ class Listener:
         self._task = None
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    import socket
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.listen(128)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 def _make_server(app: ConnectionsApp) -> Any:
-    try:
-        import uvicorn
-    except ModuleNotFoundError:
-        missing_extra("server", "uvicorn")
+    load_uvicorn()
+    from uvicorn.config import Config
+    from uvicorn.server import Server
 
-    class Server(uvicorn.Server):
+    class QuietServer(Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None]:
             # Signals are the business of the public server that this one sits beside.
             yield
 
-    config = uvicorn.Config(
+    config = Config(
         app,
         ws="none",
         lifespan="off",
@@ -206,4 +187,4 @@ def _make_server(app: ConnectionsApp) -> Any:
         timeout_keep_alive=120,
         timeout_graceful_shutdown=2,
     )
-    return Server(config)
+    return QuietServer(config)

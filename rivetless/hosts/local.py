@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from rivetless.errors import missing_extra
 from rivetless.hosts.asgi import ASGIApp
+from rivetless.hosts.server import listen, load_uvicorn
 
 if TYPE_CHECKING:
     from rivetless.hosts.options import HandlerOptions
@@ -61,7 +62,7 @@ def serve(
     """
     _show_logs()
     app = ASGIApp(registry, **options)
-    listening = _listen(host, port) if fd is None else socket.socket(fileno=fd)
+    listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
 
     def started() -> None:
         # What was imported stays for good; the collector need not look at it again and again.
@@ -78,18 +79,17 @@ def serve(
 
 
 def _serve_http(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -> None:
-    try:
-        import uvicorn
-    except ModuleNotFoundError:
-        missing_extra("server", "uvicorn")
+    load_uvicorn()
+    from uvicorn.config import Config
+    from uvicorn.server import Server
 
-    class Server(uvicorn.Server):
+    class LocalServer(Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
                 started()
 
-    config = uvicorn.Config(
+    config = Config(
         _asgi(app),
         loop="auto",
         http="auto",
@@ -109,7 +109,7 @@ def _serve_http(app: ASGIApp, listening: socket.socket, started: Callable[[], No
         timeout_graceful_shutdown=_GRACE,
     )
     with suppress(KeyboardInterrupt):
-        Server(config).run([listening])
+        LocalServer(config).run([listening])
 
 
 def _serve_https(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -> None:
@@ -173,20 +173,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ModuleNotFoundError:
         return None
     return uvloop.new_event_loop
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(2048)
-        listening.setblocking(False)
-    except BaseException:
-        listening.close()
-        raise
-    return listening
 
 
 def _show_logs() -> None:

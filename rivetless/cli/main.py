@@ -1,0 +1,157 @@
+"""The command line: what it takes, and which command runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from rivetless.errors import DefinitionError, MissingExtraError
+
+__all__ = ["main", "make_parser"]
+
+_APP_HELP = (
+    "where the registry is: module:attribute or path/to/file.py[:attribute]; the attribute may be "
+    "left out where there is just one registry"
+)
+_STORE_HELP = "memory: or sqlite:PATH (default: $RIVETLESS_STORE, else sqlite:.rivetless/actors.db)"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    import rivetless
+
+    parser = argparse.ArgumentParser(
+        prog="rivetless", description="Durable, stateful actors for Python."
+    )
+    parser.add_argument("--version", action="version", version=f"rivetless {rivetless.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    dev = commands.add_parser(
+        "dev", help="serve actors while you write them", description="Serve actors of a registry."
+    )
+    serve = commands.add_parser(
+        "serve", help="serve actors", description="Serve actors of a registry."
+    )
+    for command in (dev, serve):
+        _add_server_options(command)
+    dev.add_argument(
+        "--reload", action="store_true", help="start again when a Python file below here changes"
+    )
+    openapi = commands.add_parser(
+        "openapi",
+        help="print the OpenAPI document",
+        description="Print what can be said to the actors of a registry over HTTP.",
+    )
+    openapi.add_argument("app", help=_APP_HELP)
+    openapi.add_argument(
+        "--asyncapi", action="store_true", help="the AsyncAPI document of connections instead"
+    )
+    return parser
+
+
+def _add_server_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("app", help=_APP_HELP)
+    command.add_argument("--host", default="127.0.0.1", help="address to bind (default: loopback)")
+    command.add_argument("--port", type=int, default=6420, help="port to bind (default: 6420)")
+    command.add_argument("--store", default=None, metavar="URL", help=_STORE_HELP)
+    command.add_argument(
+        "--synchronous",
+        choices=("full", "normal"),
+        default="full",
+        help="of SQLite: whether acknowledged calls survive a power cut (full) or just the end of "
+        "the process (normal, faster)",
+    )
+    command.add_argument(
+        "--https",
+        action="store_true",
+        help="HTTP/2 under a certificate of this machine; Chromium needs it for actions over HTTP",
+    )
+    command.add_argument(
+        "--secret-file",
+        default=None,
+        metavar="PATH",
+        help="file with the secret that the processes of a deployment share "
+        "(default: $RIVETLESS_SECRET, else kept beside an SQLite store)",
+    )
+    command.add_argument(
+        "--expose-errors",
+        action="store_true",
+        default=None,
+        help="show internal errors to clients (default: $RIVET_EXPOSE_ERRORS=1)",
+    )
+    command.add_argument("--quiet", action="store_true", help="say nothing at the start")
+    command.add_argument("--fd", type=int, default=None, help=argparse.SUPPRESS)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the console script's entry point."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        if arguments.command == "openapi":
+            return _describe(arguments)
+        if getattr(arguments, "reload", False):
+            from rivetless.cli.reload import run_reloading
+
+            given = sys.argv[1:] if argv is None else argv
+            return run_reloading(arguments.host, arguments.port, given)
+        return _serve(arguments)
+    except (DefinitionError, MissingExtraError, OSError, ValueError) as error:
+        if os.environ.get("RIVETLESS_TRACEBACK") == "1":
+            raise
+        print(f"rivetless: {_explain(error, arguments)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from rivetless.cli.loading import load_registry
+
+    registry = load_registry(arguments.app)
+    secret = None
+    if arguments.secret_file is not None:
+        from pathlib import Path
+
+        secret = Path(arguments.secret_file).read_text().strip()
+    registry.serve(
+        host=arguments.host,
+        port=arguments.port,
+        https=arguments.https,
+        fd=arguments.fd,
+        quiet=arguments.quiet,
+        store=arguments.store,
+        synchronous=arguments.synchronous,
+        secret=secret,
+        expose_errors=arguments.expose_errors,
+    )
+    return 0
+
+
+def _describe(arguments: argparse.Namespace) -> int:
+    from pydantic_core import to_json
+
+    from rivetless.cli.loading import load_registry
+
+    registry = load_registry(arguments.app)
+    if arguments.asyncapi:
+        from rivetless.gateway.asyncapi import asyncapi
+
+        document = asyncapi(registry)
+    else:
+        from rivetless.gateway.openapi import openapi
+
+        document = openapi(registry)
+    print(to_json(document, indent=2).decode())
+    return 0
+
+
+def _explain(error: Exception, arguments: argparse.Namespace) -> str:
+    import errno
+
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return (
+            f"port {arguments.port} of {arguments.host} is taken. "
+            "Stop what is there, or take another with --port."
+        )
+    return str(error)
