@@ -226,6 +226,10 @@ class FaultyStore(StoreWrapper):
         planned.append(injection)
         return injection
 
+    def clear(self) -> None:
+        """Take back what was planned and not met yet."""
+        self._planned.clear()
+
     @property
     def planned(self) -> int:
         """How many faults no call has met yet."""
