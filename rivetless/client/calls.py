@@ -125,7 +125,7 @@ class FetchRequest:
         target: which actor.
         method: e.g. ``"GET"``.
         path: what the actor sees, with the query: ``/users?limit=5``.
-        headers: names and values, in order.
+        headers: lower-case names and values, in order.
         body: the whole body.
         params: plain connection parameters.
         origin: which turn asks.

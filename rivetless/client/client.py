@@ -384,11 +384,12 @@ class Client:
             json: a body to be written as JSON, instead of ``body``.
         """
         binding = self._binding(actor)
-        fields = list(headers.items() if isinstance(headers, Mapping) else headers or ())
+        items = headers.items() if isinstance(headers, Mapping) else headers or ()
+        fields = [(name.lower(), value) for name, value in items]
         content = body.encode() if isinstance(body, str) else body
         if json is not None:
             content = jsonlib.dumps(json).encode()
-            if not any(name.lower() == "content-type" for name, _ in fields):
+            if not any(name == "content-type" for name, _ in fields):
                 fields.append(("content-type", "application/json"))
         if query:
             path += ("&" if "?" in path else "?") + urlencode(

@@ -125,7 +125,7 @@ class HTTPTransport:
         fields = [
             *request.headers,
             *self._actor_headers(
-                endpoint, request.params, {name.lower() for name, _ in request.headers}
+                endpoint, request.params, {name for name, _ in request.headers}
             ),
         ]
         return await self._network.request(request.method, url, fields, request.body)

@@ -143,7 +143,7 @@ async def test_fetch(client: Client, transport: ScriptedTransport) -> None:
         ByKey("a"),
         "POST",
         "/items?limit=5&q=a+b",
-        (("X-Tag", "1"), ("content-type", "application/json")),
+        (("x-tag", "1"), ("content-type", "application/json")),
         b'{"name": "\\u00fc"}',
         1,
     )
