@@ -22,21 +22,7 @@ from rivetless.runtime.commands import (
     Subscribe,
 )
 
-__all__ = ["Command", "Dispatcher"]
-
-Command = (
-    GetActor
-    | CallAction
-    | OpenConnection
-    | ConnectionAction
-    | Subscribe
-    | RawMessage
-    | CloseConnection
-    | RawRequest
-    | DestroyActor
-    | SleepActor
-    | ListActors
-)
+__all__ = ["Dispatcher"]
 
 
 class Dispatcher(Protocol):

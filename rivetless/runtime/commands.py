@@ -181,6 +181,22 @@ class ListActors:
     include_destroyed: bool = False
 
 
+Command = (
+    GetActor
+    | CallAction
+    | OpenConnection
+    | ConnectionAction
+    | Subscribe
+    | RawMessage
+    | CloseConnection
+    | RawRequest
+    | DestroyActor
+    | SleepActor
+    | ListActors
+)
+"""Everything a host may ask."""
+
+
 @dataclass(frozen=True, slots=True)
 class ActorInfo:
     """One actor, as management answers it. Times are Unix seconds."""

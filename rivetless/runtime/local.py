@@ -59,17 +59,16 @@ class LocalDispatcher:
 
     async def fetch(self, request: calls.FetchRequest, /) -> calls.FetchResponse:
         """Make an HTTP request to ``on_request``."""
-        info = RequestInfo(
-            request.method, f"http://127.0.0.1{request.path}", request.headers, request.body
-        )
+        headers = tuple((name.lower(), value) for name, value in request.headers)
+        info = RequestInfo(request.method, f"http://127.0.0.1{request.path}", headers, request.body)
         origin = self._origin(request.origin, request.params, None, info)
         try:
             answer = await self._dispatch(RawRequest(self.target(request.target), origin))
         except errors.ActorError as error:
             # As over HTTP: what the actor raises is an answer like any other.
             body = codec.JSON.encode(HttpError.of(error), CURRENT_VERSION)
-            headers = (("content-type", codec.JSON.content_type),)
-            return calls.FetchResponse(errors.status_of(error), headers, body)
+            kind = (("content-type", codec.JSON.content_type),)
+            return calls.FetchResponse(errors.status_of(error), kind, body)
         return calls.FetchResponse(answer.status, answer.headers, answer.body)
 
     async def locate(self, location: calls.Location, /) -> str:

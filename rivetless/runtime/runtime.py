@@ -25,6 +25,7 @@ from rivetless.runtime.commands import (
     ByKey,
     CallAction,
     CloseConnection,
+    Command,
     ConnectionAction,
     DestroyActor,
     GetActor,
@@ -54,20 +55,6 @@ if TYPE_CHECKING:
     from rivetless.runtime.turn import ActorTurn
 
 T = TypeVar("T")
-
-Command = (
-    GetActor
-    | CallAction
-    | OpenConnection
-    | ConnectionAction
-    | Subscribe
-    | RawMessage
-    | CloseConnection
-    | RawRequest
-    | DestroyActor
-    | SleepActor
-    | ListActors
-)
 
 TARGETED: Final = (CallAction, OpenConnection, RawRequest, GetActor)
 """The commands that may name an actor by its key."""
