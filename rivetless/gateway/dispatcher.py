@@ -10,6 +10,7 @@ from rivetless.runtime.commands import (
     ActorInfo,
     CallAction,
     CloseConnection,
+    Command,
     ConnectionAction,
     DestroyActor,
     GetActor,
