@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
@@ -20,7 +20,7 @@ from rivetless.actor.declare import ActionGroup, Event, action_options, as_event
 from rivetless.actor.definition import ActionDefinition, ActorDefinition
 from rivetless.actor.names import class_name, member_name, why_not
 from rivetless.actor.options import ActorOptions, read_options
-from rivetless.actor.types import ActorTypes
+from rivetless.actor.types import TypesReader
 from rivetless.errors import DefinitionError
 from rivetless.serde import ForwardReferenceError
 
@@ -115,7 +115,7 @@ def compile_actor(
         actions=MappingProxyType(_Actions(cls, root, names, bindings, options).collect()),
         events=MappingProxyType(_events(cls, root, names, bindings)),
         hooks=hooks,
-        types=ActorTypes(cls, (state, conn_state, params), hooks, names, bindings),
+        reader=TypesReader(cls, (state, conn_state, params), hooks, names, bindings),
     )
     _resolve_what_is_known(definition)
     return definition, passed_on
@@ -254,7 +254,7 @@ def _events(
 
 def _resolve_what_is_known(definition: ActorDefinition) -> None:
     """Report now what can be seen now; forward references wait for ``setup`` or the first use."""
-    resolvers = [definition.types.resolve]
+    resolvers: list[Callable[[], object]] = [definition.reader.get]
     resolvers += [action.signature.resolve for action in definition.actions.values()]
     for resolve in resolvers:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rivetless.actor.arguments import Parameter, Signature
-from rivetless.actor.types import ActorTypes
+from rivetless.actor.types import ActorTypes, TypesReader
 from rivetless.errors import DefinitionError
 from rivetless.serde import ForwardReferenceError, Schema
 
@@ -141,7 +141,7 @@ class ActorDefinition:
         actions: by wire name.
         events: by wire name.
         hooks: names of the hooks the class defines; the others need not be called.
-        types: of state, connection state, parameters and input.
+        reader: reads the types of state, connection state, parameters and input.
     """
 
     name: str
@@ -154,7 +154,7 @@ class ActorDefinition:
     actions: Mapping[str, ActionDefinition]
     events: Mapping[str, Event[Any]]
     hooks: frozenset[str]
-    types: ActorTypes = field(repr=False)
+    reader: TypesReader = field(repr=False)
     _actions: Mapping[str, ActionDefinition] = field(init=False, repr=False)
     _events: Mapping[str, Event[Any]] = field(init=False, repr=False)
 
@@ -176,7 +176,7 @@ class ActorDefinition:
             DefinitionError: a name is still unknown.
         """
         try:
-            self.types.resolve()
+            self.reader.get()
             for action in self.actions.values():
                 action.signature.resolve()
             for event in self.events.values():
@@ -198,24 +198,29 @@ class ActorDefinition:
     # -- types ----------------------------------------------------------------------------------
 
     @property
+    def types(self) -> ActorTypes:
+        """All that the actor keeps and receives."""
+        return self.reader.get()
+
+    @property
     def state(self) -> Schema[Any] | None:
         """How state is stored; ``None`` for an actor without."""
-        return self.types.state
+        return self.reader.get().state
 
     @property
     def conn_state(self) -> Schema[Any] | None:
         """How connection state is stored; ``None`` if there is none."""
-        return self.types.conn_state
+        return self.reader.get().conn_state
 
     @property
     def params(self) -> Schema[Any] | None:
         """The type of connection parameters; ``None`` takes any."""
-        return self.types.params
+        return self.reader.get().params
 
     @property
     def input(self) -> Schema[Any] | None:
         """The type of the input; ``None`` if no hook takes one."""
-        return self.types.input
+        return self.reader.get().input
 
     def check_input(self, plain: object) -> Any:
         """Validate a plain input; ``None`` if no hook takes one.
@@ -252,14 +257,14 @@ class ActorDefinition:
         if "create_state" not in self.hooks:
             return None if types.make_state is None else types.make_state()
         hook: Any = actor
-        args = (input,) if "create_state" in types.takes_input else ()
+        args = (input,) if "create_state" in self.reader.takes_input else ()
         return types.check_made("create_state", types.state, await hook.create_state(*args))
 
     async def on_create(self, actor: Actor[Any, Any, Any], input: Any) -> None:
         """Run the ``on_create`` hook, with the input if it takes one; does nothing without it."""
         if "on_create" in self.hooks:
             hook: Any = actor
-            args = (input,) if "on_create" in self.types.takes_input else ()
+            args = (input,) if "on_create" in self.reader.takes_input else ()
             await hook.on_create(*args)
 
     async def create_conn_state(self, actor: Actor[Any, Any, Any], params: Any) -> Any:

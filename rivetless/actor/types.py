@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, Final, cast, get_args, get_origin
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, NoReturn, TypeAlias, cast, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -26,30 +27,74 @@ from rivetless.serde import (
 
 NONE: Final = type(None)
 
+Maker: TypeAlias = Callable[[], Any]
+"""Makes a new value of a type."""
 
+
+@dataclass(frozen=True, slots=True)
 class ActorTypes:
     """What an actor keeps and receives.
 
     Attributes:
-        takes_input: which of ``create_state`` and ``on_create`` take the input.
+        owner: the class's name, for messages.
+        state: how state is stored; ``None`` for an actor without.
+        conn_state: how connection state is stored; ``None`` if there is none.
+        params: the type of connection parameters; ``None`` takes any.
+        input: the type of the input; ``None`` if no hook takes one.
+        input_default: what the hook's parameter has as its default, or ``NO_DEFAULT``.
+        make_state: makes the first state where no hook does.
+        make_conn_state: makes a connection's state where no hook does.
     """
 
-    __slots__ = (
-        "_arguments",
-        "_bindings",
-        "_cls",
-        "_conn_state",
-        "_hooks",
-        "_input",
-        "_input_default",
-        "_make_conn_state",
-        "_make_state",
-        "_params",
-        "_resolved",
-        "_scope",
-        "_state",
-        "takes_input",
-    )
+    owner: str
+    state: Schema[Any] | None = None
+    conn_state: Schema[Any] | None = None
+    params: Schema[Any] | None = None
+    input: Schema[Any] | None = None
+    input_default: Any = NO_DEFAULT
+    make_state: Callable[[], Any] | None = None
+    make_conn_state: Callable[[], Any] | None = None
+
+    def check_input(self, plain: object) -> Any:
+        """See ``ActorDefinition.check_input``."""
+        if self.input is None:
+            return None
+        if plain is None and self.input_default is not NO_DEFAULT:
+            return self.input_default
+        return _check_received(self.input, plain, f"The input for {self.owner} does not fit")
+
+    def check_params(self, plain: object) -> Any:
+        """See ``ActorDefinition.check_params``."""
+        if self.params is None:
+            return plain
+        return _check_received(self.params, plain, f"The parameters for {self.owner} do not fit")
+
+    def check_made(self, hook: str, schema: Schema[Any] | None, value: Any) -> Any:
+        """Check what a hook returned.
+
+        Raises:
+            TypeError: it does not fit.
+        """
+        label = f"{self.owner}.{hook}"
+        if schema is None:
+            if value is not None:
+                raise TypeError(f"{label} returned {value!r}, but there is nowhere to keep it.")
+            return None
+        try:
+            return schema.check(value)
+        except ValidationError as error:
+            raise TypeError(
+                f"{label} returned {type(value).__name__}, which is no "
+                f"{type_name(schema.annotation)}: {_shown(issues(error)[0])}"
+            ) from error
+
+
+class TypesReader:
+    """Reads an actor's types from its class, when they are asked for.
+
+    Attributes:
+        takes_input: which of ``create_state`` and ``on_create`` take the input.
+    """
 
     def __init__(
         self,
@@ -59,7 +104,7 @@ class ActorTypes:
         scope: Scope,
         bindings: Bindings,
     ) -> None:
-        """Note what ``resolve`` reads.
+        """Note what ``get`` reads.
 
         Args:
             cls: the actor class.
@@ -73,47 +118,49 @@ class ActorTypes:
         self._hooks = hooks
         self._scope: Scope = scope
         self._bindings = bindings
-        self._resolved = False
-        self._state: Schema[Any] | None = None
-        self._conn_state: Schema[Any] | None = None
-        self._params: Schema[Any] | None = None
-        self._input: Schema[Any] | None = None
-        self._input_default: Any = NO_DEFAULT
-        self._make_state: Callable[[], Any] | None = None
-        self._make_conn_state: Callable[[], Any] | None = None
-        self.takes_input = frozenset(
+        self._types: ActorTypes | None = None
+        self.takes_input = tuple(
             hook
             for hook in ("create_state", "on_create")
             if hook in hooks and _first_parameter(getattr(cls, hook)) is not None
         )
 
-    # -- reading --------------------------------------------------------------------------------
-
-    def resolve(self) -> None:
-        """Read the types and build their schemas.
+    def get(self) -> ActorTypes:
+        """Return the types; the first call reads them and builds their schemas.
 
         Raises:
             ForwardReferenceError: a type names something that does not exist yet.
             DefinitionError: they are wrong or do not agree.
         """
-        if self._resolved:
-            return
-        try:
-            state, conn_state, params = map(self._evaluate, self._arguments)
-            self._read_state(state)
-            self._read_conn_state(conn_state)
-            self._read_params(params)
-            self._read_input()
-        except ForwardReferenceError as error:
-            raise ForwardReferenceError(f"{self._cls.__name__}: {error}") from error
-        self._scope = {}
-        self._resolved = True
+        if self._types is None:
+            try:
+                self._types = self._read()
+            except ForwardReferenceError as error:
+                raise ForwardReferenceError(f"{self._cls.__name__}: {error}") from error
+            self._scope = {}
+        return self._types
+
+    def _read(self) -> ActorTypes:
+        state, conn_state, params = map(self._evaluate, self._arguments)
+        state_schema, make_state = self._read_state(state)
+        conn_schema, make_conn_state = self._read_conn_state(conn_state)
+        input_schema, input_default = self._read_input()
+        return ActorTypes(
+            self._cls.__name__,
+            state_schema,
+            conn_schema,
+            self._read_params(params),
+            input_schema,
+            input_default,
+            make_state,
+            make_conn_state,
+        )
 
     def _evaluate(self, annotation: Any) -> Any:
         module_names = vars(sys.modules[self._cls.__module__])
         return evaluate(annotation, module_names, self._scope)
 
-    def _read_state(self, annotation: Any) -> None:
+    def _read_state(self, annotation: Any) -> tuple[Schema[Any] | None, Maker | None]:
         makes = "create_state" in self._hooks
         returned = self._returned("create_state")
         if annotation is NONE:
@@ -123,16 +170,14 @@ class ActorTypes:
                     "makes a state, but the class declares none. Write "
                     f"`class {self._cls.__name__}(Actor[{type_name(returned)}])`",
                 )
-            return
-        self._state = self._schema(annotation, "its state")
+            return None, None
+        schema = self._schema(annotation, "its state")
         if makes:
             self._agree("create_state", "state", annotation, returned)
-        else:
-            self._make_state = self._maker(
-                annotation, self._state, "create_state(self)", "the actor's state"
-            )
+            return schema, None
+        return schema, self._maker(schema, "create_state(self)", "the actor's state")
 
-    def _read_conn_state(self, annotation: Any) -> None:
+    def _read_conn_state(self, annotation: Any) -> tuple[Schema[Any] | None, Maker | None]:
         makes = "create_conn_state" in self._hooks
         returned = self._returned("create_conn_state")
         if annotation is NONE:
@@ -142,23 +187,17 @@ class ActorTypes:
                     "makes a connection state, but the class declares none. Write "
                     f"`Actor[..., {type_name(returned)}]`",
                 )
-            return
-        self._conn_state = self._schema(annotation, "its connection state")
+            return None, None
+        schema = self._schema(annotation, "its connection state")
         if makes:
             self._agree("create_conn_state", "connection state", annotation, returned)
-        else:
-            self._make_conn_state = self._maker(
-                annotation,
-                self._conn_state,
-                "create_conn_state(self, params)",
-                "a connection's state",
-            )
+            return schema, None
+        hook = "create_conn_state(self, params)"
+        return schema, self._maker(schema, hook, "a connection's state")
 
-    def _read_params(self, annotation: Any) -> None:
+    def _read_params(self, annotation: Any) -> Schema[Any] | None:
         for hook in ("create_conn_state", "on_before_connect"):
-            if hook not in self._hooks:
-                continue
-            given = self._parameter(hook)
+            given = self._parameter(hook) if hook in self._hooks else Any
             if given is Any or given == annotation:
                 continue
             if annotation is not Any:
@@ -168,28 +207,28 @@ class ActorTypes:
                     f"`{type_name(annotation)}`. Write the same type in both places",
                 )
             annotation = given
-        if annotation is not Any:
-            self._params = self._schema(annotation, "the type of its connection parameters")
+        if annotation is Any:
+            return None
+        return self._schema(annotation, "the type of its connection parameters")
 
-    def _read_input(self) -> None:
-        annotation: Any = None
-        for hook in ("create_state", "on_create"):
-            if hook not in self.takes_input:
-                continue
+    def _read_input(self) -> tuple[Schema[Any] | None, Any]:
+        if not self.takes_input:
+            return None, NO_DEFAULT
+        annotation, default = Any, NO_DEFAULT
+        for hook in self.takes_input:
             given = self._parameter(hook)
-            if annotation not in (None, Any) and given not in (Any, annotation):
+            if annotation is Any:
+                annotation = given
+            elif given not in (Any, annotation):
                 self._wrong(
                     hook,
                     f"takes `{type_name(given)}`, but `create_state` takes "
                     f"`{type_name(annotation)}`: both get the same input",
                 )
-            if annotation is None or annotation is Any:
-                annotation = given
             parameter = _first_parameter(getattr(self._cls, hook))
-            if parameter is not None and self._input_default is NO_DEFAULT:
-                self._input_default = parameter.default
-        if annotation is not None:
-            self._input = self._schema(annotation, "the type of its input")
+            if parameter is not None and default is NO_DEFAULT:
+                default = parameter.default
+        return self._schema(annotation, "the type of its input"), default
 
     def _schema(self, annotation: Any, what: str) -> Schema[Any]:
         schema = schema_of(annotation)
@@ -205,30 +244,25 @@ class ActorTypes:
             ) from error
         return schema
 
-    def _maker(
-        self, annotation: Any, schema: Schema[Any], hook: str, what: str
-    ) -> Callable[[], Any]:
+    def _maker(self, schema: Schema[Any], hook: str, what: str) -> Maker:
         """Return what makes a value without arguments."""
-        make, why = find_maker(annotation, schema)
+        make, why = find_maker(schema)
         if make is None:
+            name = type_name(schema.annotation)
             raise DefinitionError(
-                f"{self._cls.__name__}: `{type_name(annotation)}` cannot be made without arguments "
-                f"({why}). Give its fields defaults, or write `async def {hook} -> "
-                f"{type_name(annotation)}` to make {what}."
+                f"{self._cls.__name__}: `{name}` cannot be made without arguments ({why}). Give "
+                f"its fields defaults, or write `async def {hook} -> {name}` to make {what}."
             )
         return make
 
     def _agree(self, hook: str, what: str, declared: Any, returned: Any) -> None:
-        if returned is Any or returned == declared:
+        # Unions and the like are left to the check of what the hook returns.
+        if returned is Any or not isinstance(returned, type) or not isinstance(declared, type):
             return
-        if isinstance(returned, type) and isinstance(declared, type):
-            if issubclass(returned, declared):
-                return
-        elif not isinstance(returned, type):
-            return  # unions and the like are checked by their values
-        self._wrong(
-            hook, f"returns `{type_name(returned)}`, but the {what} is `{type_name(declared)}`"
-        )
+        if not issubclass(returned, declared):
+            self._wrong(
+                hook, f"returns `{type_name(returned)}`, but the {what} is `{type_name(declared)}`"
+            )
 
     def _hints(self, hook: str) -> dict[str, Any]:
         hints = hints_of(getattr(self._cls, hook), self._scope)
@@ -241,88 +275,8 @@ class ActorTypes:
         parameter = _first_parameter(getattr(self._cls, hook))
         return Any if parameter is None else self._hints(hook).get(parameter.name, Any)
 
-    def _wrong(self, hook: str, sentence: str) -> None:
+    def _wrong(self, hook: str, sentence: str) -> NoReturn:
         raise DefinitionError(f"{self._cls.__name__}.{hook} {sentence}.")
-
-    # -- using ----------------------------------------------------------------------------------
-
-    @property
-    def state(self) -> Schema[Any] | None:
-        """How state is stored."""
-        if not self._resolved:
-            self.resolve()
-        return self._state
-
-    @property
-    def conn_state(self) -> Schema[Any] | None:
-        """How connection state is stored."""
-        if not self._resolved:
-            self.resolve()
-        return self._conn_state
-
-    @property
-    def params(self) -> Schema[Any] | None:
-        """The type of connection parameters."""
-        if not self._resolved:
-            self.resolve()
-        return self._params
-
-    @property
-    def input(self) -> Schema[Any] | None:
-        """The type of the input."""
-        if not self._resolved:
-            self.resolve()
-        return self._input
-
-    @property
-    def make_state(self) -> Callable[[], Any] | None:
-        """Makes the first state where no hook does."""
-        if not self._resolved:
-            self.resolve()
-        return self._make_state
-
-    @property
-    def make_conn_state(self) -> Callable[[], Any] | None:
-        """Makes a connection's state where no hook does."""
-        if not self._resolved:
-            self.resolve()
-        return self._make_conn_state
-
-    def check_input(self, plain: object) -> Any:
-        """See ``ActorDefinition.check_input``."""
-        schema = self.input
-        if schema is None:
-            return None
-        if plain is None and self._input_default is not NO_DEFAULT:
-            return self._input_default
-        return _check_received(schema, plain, f"The input for {self._cls.__name__} does not fit")
-
-    def check_params(self, plain: object) -> Any:
-        """See ``ActorDefinition.check_params``."""
-        schema = self.params
-        if schema is None:
-            return plain
-        return _check_received(schema, plain, f"The parameters for {self._cls.__name__} do not fit")
-
-    def check_made(self, hook: str, schema: Schema[Any] | None, value: Any) -> Any:
-        """Check what a hook returned.
-
-        Raises:
-            TypeError: it does not fit.
-        """
-        label = f"{self._cls.__name__}.{hook}"
-        if schema is None:
-            if value is not None:
-                raise TypeError(f"{label} returned {value!r}, but there is nowhere to keep it.")
-            return None
-        try:
-            return schema.check(value)
-        except ValidationError as error:
-            found = issues(error)[0]
-            raise TypeError(
-                f"{label} returned {type(value).__name__}, which is no "
-                f"{type_name(schema.annotation)}: {found['message']}"
-            ) from error
 
 
 def _check_received(schema: Schema[Any], plain: object, what: str) -> Any:
@@ -341,12 +295,13 @@ def _check_received(schema: Schema[Any], plain: object, what: str) -> Any:
     raise validation_error(found, f"{what}: {_shown(found[0])}.")
 
 
-def find_maker(annotation: Any, schema: Schema[Any]) -> tuple[Callable[[], Any] | None, str]:
+def find_maker(schema: Schema[Any]) -> tuple[Maker | None, str]:
     """Find what makes a value of a type without arguments.
 
     Returns:
         The maker, or ``None`` and the reason.
     """
+    annotation = schema.annotation
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     try:
@@ -359,7 +314,7 @@ def find_maker(annotation: Any, schema: Schema[Any]) -> tuple[Callable[[], Any] 
     if not isinstance(cls, type):
         return None, "it is no class"
     cls = _CONCRETE.get(cls.__name__, cls) if inspect.isabstract(cls) else cls
-    make: Callable[[], Any] = cls
+    make: Maker = cls
     try:
         value = make()
         schema.check(value)

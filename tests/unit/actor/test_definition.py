@@ -243,6 +243,31 @@ def test_an_actor_without_input_ignores_it() -> None:
     assert definition_of(Tiny).check_input({"any": "thing"}) is None
 
 
+def test_an_input_without_annotation_is_anything() -> None:
+    class Loose(Actor[State]):
+        async def create_state(self, input):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            return State()
+
+        async def on_create(self, input: Any) -> None: ...
+
+    assert definition_of(Loose).check_input({"any": "thing"}) == {"any": "thing"}
+
+
+def test_a_hook_may_return_less_than_the_state_allows() -> None:
+    class Special(State):
+        pass
+
+    class Maybe(Actor[State | None]):
+        async def create_state(self) -> State:
+            return State()
+
+    class Derived(Actor[State]):
+        async def create_state(self) -> Special:
+            return Special()
+
+    assert definition_of(Maybe).hooks == definition_of(Derived).hooks == {"create_state"}
+
+
 def test_parameters() -> None:
     room = definition_of(Room)
     assert room.check_params({"token": "t"}) == Params(token="t")

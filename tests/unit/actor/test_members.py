@@ -121,6 +121,17 @@ def test_a_wrong_state_is_reported_where_it_is_assigned() -> None:
     assert turn.state == State()
 
 
+def test_a_stateless_actor_leaves_it_to_the_turn_to_refuse() -> None:
+    class Tiny(Actor):
+        pass
+
+    turn = FakeTurn(Tiny, conns=[connection()])
+    tiny = instance(Tiny, turn)
+    tiny.state = 5  # type: ignore[assignment]
+    tiny.conn.state = 6  # type: ignore[assignment]
+    assert (turn.state, turn.conn_states) == (5, {"conn-1": 6})
+
+
 def test_everything_else_cannot_be_set() -> None:
     room, _ = room_of()
     with pytest.raises(AttributeError, match=r"`self\.foo` cannot be set: an instance lives for"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
@@ -319,6 +320,17 @@ def test_state_that_nobody_makes() -> None:
     with refuses("`async def create_conn_state(self, params) -> Required`"):
 
         class Room2(Actor[State, Required]): ...
+
+    with refuses("Room4: `Literal['a']` cannot be made without arguments (it is no class)"):
+
+        class Room4(Actor[Literal["a"]]): ...
+
+    class Fragile(BaseModel):
+        total: Decimal = Decimal("NaN")
+
+    with refuses("Room5: `Fragile` cannot be made without arguments", "cannot be stored"):
+
+        class Room5(Actor[Fragile]): ...
 
     class Picky:
         @classmethod
