@@ -1,0 +1,101 @@
+"""The load generator and ``wrk``: each call takes one measure of one server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.servers import HERE, NODE_MODULES, Running, Server, act
+
+__all__ = ["Failed", "Result", "Settings", "load", "startup", "wrk"]
+
+Result = dict[str, Any]
+
+_CONNECTIONS: Final = 32
+
+
+class Failed(Exception):
+    """A measure could not be taken."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how often.
+
+    Attributes:
+        shared: folder of the load generator and the baseline.
+        seconds: length of each throughput window.
+        scale: multiplies every count of calls.
+        encoding: what the official client speaks.
+    """
+
+    shared: Path
+    seconds: float
+    scale: float
+    encoding: str
+
+
+def load(running: Running, measure: str, settings: Settings) -> Result:
+    """Take a measure with the official client."""
+    return _load(running.server, measure, settings, f"--pids={running.pids}")
+
+
+def startup(server: Server, folder: Path, settings: Settings) -> Result:
+    """Start the server on an empty folder, over and done with after its first action."""
+    script = server.script(folder)
+    return _load(
+        server,
+        "startup",
+        settings,
+        f"--start=/bin/sh {script}",
+        f"--after-start=rm -rf {script.parent / 'data'}",
+    )
+
+
+def _load(server: Server, measure: str, settings: Settings, *options: str) -> Result:
+    command = [
+        "node",
+        str(settings.shared / "load.mjs"),
+        f"--endpoint={server.url}",
+        f"--only={measure}",
+        f"--encoding={settings.encoding}",
+        f"--seconds={settings.seconds}",
+        f"--scale={settings.scale}",
+        *options,
+    ]
+    lines = _run(command, {"BENCH_NODE_MODULES": str(NODE_MODULES)})
+    result: Result = json.loads(lines[-1])
+    if result.get("measure") != measure or "error" in result:
+        raise Failed(f"{server.name}, {measure}: {result.get('error', lines[-1])}")
+    return result
+
+
+def wrk(running: Running, actors: int, run: str, settings: Settings) -> Result:
+    """Post JSON actions to ``actors`` actors over 32 HTTP connections, as fast as they go."""
+    url = running.server.url
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: act(url, f"wrk,{run},{i}"), range(actors)))
+    threads = ("wrk", "-t1", f"-c{_CONNECTIONS}", "--timeout=10s", "-s", str(HERE / "wrk.lua"))
+    arguments = (url, "--", run, str(actors))
+    _run([*threads, "-d1s", *arguments], {})
+    before = running.cpu()
+    lines = _run([*threads, f"-d{max(1, round(settings.seconds))}s", *arguments], {})
+    result: Result = json.loads(lines[-1])
+    spent = {f"{name}_cpu_ms": ms - before[name] for name, ms in running.cpu().items()}
+    return result | spent
+
+
+def _run(command: Sequence[str], env: dict[str, str]) -> list[str]:
+    done = subprocess.run(
+        command, env=os.environ | env, capture_output=True, text=True, timeout=600, check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    if not lines:
+        raise Failed(f"{' '.join(command)}: {done.stderr.strip() or 'no output'}")
+    return lines
