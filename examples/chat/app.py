@@ -1,9 +1,8 @@
 """Chat rooms: who is there, what was said, who is typing."""
 
 from datetime import UTC, datetime
-from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from rivetless import Actor, Conn, Event, UserError, action, setup
 
@@ -41,9 +40,7 @@ class Typing(BaseModel):
 class JoinParams(BaseModel):
     """What a client connects with."""
 
-    name: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=32)
-    ] = Field(description="How the others see you.")
+    name: str = Field(min_length=1, max_length=32, pattern=r"\S")
 
 
 # --8<-- [end:models]
@@ -90,7 +87,7 @@ class ChatRoom(Actor[RoomState, Member, JoinParams], icon="comments"):
 
     # --8<-- [start:presence]
     async def create_conn_state(self, params: JoinParams) -> Member:
-        return Member(name=params.name, since=datetime.now(UTC))
+        return Member(name=params.name.strip(), since=datetime.now(UTC))
 
     async def on_connect(self, conn: Conn[Member, JoinParams]) -> None:
         members = await self._members()

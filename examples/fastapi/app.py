@@ -1,12 +1,9 @@
 """Actors in a FastAPI application that exists already: mounted, and called from its routes."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
-from rivetless import Actor, ActorError, Client, Event, UserError, action, setup
+from rivetless import Actor, ActorError, Event, UserError, action, setup
 
 PRICES = {"tea": 350, "cake": 420}
 
@@ -40,3 +37,40 @@ class Shopper(Actor[Basket], icon="basket-shopping"):
     async def basket(self) -> Basket:
         """Return what is in the basket."""
         return self.state
+
+
+registry = setup(use=[Shopper])
+
+# --8<-- [start:mount]
+actors = registry.handler()
+client = actors.client()  # its calls stay in this process
+
+app = FastAPI(lifespan=actors.lifespan)
+app.mount("/actors", actors)  # browsers connect to http://localhost:8000/actors
+# --8<-- [end:mount]
+
+
+# --8<-- [start:routes]
+@app.post("/baskets/{person}/items", status_code=201)
+async def add_item(person: str, item: Item) -> Basket:
+    """Put something into a person's basket."""
+    try:
+        return await client.get_or_create(Shopper, person).add(item)
+    except ActorError as error:
+        if error.group != "user":
+            raise
+        raise HTTPException(422, {"code": error.code, "message": error.message}) from error
+
+
+@app.get("/baskets/{person}")
+async def read_basket(person: str) -> Basket:
+    """Return a person's basket."""
+    try:
+        return await client.get(Shopper, person).basket()
+    except ActorError as error:
+        if error.name != "actor.not_found":
+            raise
+        raise HTTPException(404, "This person has no basket.") from error
+
+
+# --8<-- [end:routes]

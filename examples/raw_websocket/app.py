@@ -1,7 +1,8 @@
 """A WebSocket protocol of one's own: sensors send lines or packed floats, dashboards get events.
 
-A sensor sends text: ``NAME kitchen`` first, then one reading a line: ``21.5``. Or binary: any number
-of little-endian doubles. ``BYE`` ends it. Dashboards use an ordinary connection.
+A sensor sends ``NAME kitchen`` first. Then each text is a reading (``21.5``), and each binary
+message holds any number of them as little-endian doubles. ``BYE`` ends it. Dashboards use an
+ordinary connection.
 """
 
 import struct

@@ -23,6 +23,7 @@ from rivetless.store.urls import Synchronous, open_store, secret_file
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from rivetless.client import Client
     from rivetless.registry import Registry
     from rivetless.runtime.runtime import Runtime
     from rivetless.store.base import Store
@@ -201,6 +202,21 @@ class ASGIApp:
         if self._process is None:
             raise RuntimeError("The application has not been started; see `ASGIApp.lifespan`.")
         return self._process.runtime
+
+    def client(self, namespace: str = "default") -> Client:
+        """Return a client for the application around this one; its calls stay in the process.
+
+        It may be made before anything is started. It opens no connections: those are for clients
+        elsewhere, over HTTP.
+
+        Args:
+            namespace: whose actors.
+        """
+        from rivetless.client import Client, LocalTransport
+        from rivetless.hosts.inside import InsideDispatcher
+
+        transport = LocalTransport(InsideDispatcher(self, namespace))
+        return Client(transport=transport, clock=self._clock)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -98,12 +98,13 @@ WARM_PAGES: Final = 1000
 
 
 def create_file(path: Path) -> None:
-    """Create the file, if it is not there, so that only its owner can read it.
+    """Create the file and its folder, if they are not there, so that only its owner can read it.
 
     SQLite gives its side files (``-wal``, ``-shm``) the same permissions.
     """
     # O_EXCL: to open and close a file that is in use would take away the locks SQLite has on it.
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         return
