@@ -1,0 +1,63 @@
+"""The actors that the behaviour suite, the npm client's tests and the bad-input tests drive."""
+
+from rivetless import setup
+
+from tests.behaviour.actors.calling import (
+    Answering,
+    Calls,
+    Failing,
+    Gated,
+    Impatient,
+    Patient,
+)
+from tests.behaviour.actors.counting import (
+    Counter,
+    Notes,
+    Profile,
+    Seeded,
+    Stateless,
+    Watched,
+)
+from tests.behaviour.actors.living import (
+    Background,
+    Defaults,
+    Fragile,
+    Journal,
+    Ledger,
+    Life,
+    Shop,
+    Slow,
+    Teller,
+)
+from tests.behaviour.actors.meeting import Requested, Room
+from tests.behaviour.actors.raw import Mute, Web
+
+ACTORS = [
+    Answering,
+    Background,
+    Calls,
+    Counter,
+    Defaults,
+    Failing,
+    Fragile,
+    Gated,
+    Impatient,
+    Journal,
+    Ledger,
+    Life,
+    Mute,
+    Notes,
+    Patient,
+    Profile,
+    Requested,
+    Room,
+    Seeded,
+    Shop,
+    Slow,
+    Stateless,
+    Teller,
+    Watched,
+    Web,
+]
+
+registry = setup(use=ACTORS)

@@ -1,0 +1,79 @@
+"""The ``world`` of the behaviour suite: each test runs in every cell, or in those with a real server."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rivetless.store.memory import MemoryStore
+from rivetless.store.sqlite import SQLiteStore
+from rivetless.testing.clock import FakeClock
+from rivetless.testing.rig import Rig
+from tests.behaviour.actors import registry
+from tests.behaviour.cells import CELLS, RIGS, SERVERS, Cell
+from tests.behaviour.world import RigWorld, ServerWorld, World
+from tests.servers import ServerProcess
+
+APP = "tests.behaviour.actors:registry"
+
+
+@pytest.fixture(scope="session")
+def server_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], ServerProcess]]:
+    """Start the server of a store, once for all tests of this process."""
+    running: dict[str, ServerProcess] = {}
+
+    def start(store: str) -> ServerProcess:
+        if store not in running:
+            folder = tmp_path_factory.mktemp(f"server-{store}")
+            where = "memory:" if store == "memory" else f"sqlite:{folder / 'actors.db'}"
+            running[store] = ServerProcess(APP, where, folder / "log.txt").start()
+        return running[store]
+
+    yield start
+    for server in running.values():
+        server.stop()
+
+
+async def _rig_world(cell: Cell, folder: Path) -> AsyncIterator[RigWorld]:
+    clock = FakeClock()
+    if cell.store == "memory":
+        rig = Rig(registry, store=MemoryStore(clock=clock), clock=clock)
+    else:
+        rig = Rig(registry, store=SQLiteStore(folder / "actors.db", clock=clock), clock=clock)
+    async with rig:
+        world = RigWorld(cell, rig)
+        yield world
+        await world.aclose()
+
+
+@pytest.fixture(params=CELLS, ids=str)
+async def world(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    server_on: Callable[[str], ServerProcess],
+) -> AsyncIterator[World]:
+    """Actors in every cell, one after the other."""
+    cell: Cell = request.param
+    if cell.host == "rig":
+        async for rig_world in _rig_world(cell, tmp_path):
+            yield rig_world
+    else:
+        async with ServerWorld(cell, server_on(cell.store).endpoint) as server_world:
+            yield server_world
+
+
+@pytest.fixture(params=RIGS, ids=str)
+async def rig_world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RigWorld]:
+    """Actors in this process only: for what only a fake clock can show."""
+    async for rig_world in _rig_world(request.param, tmp_path):
+        yield rig_world
+
+
+@pytest.fixture(params=SERVERS, ids=str)
+async def server(
+    request: pytest.FixtureRequest, server_on: Callable[[str], ServerProcess]
+) -> AsyncIterator[ServerWorld]:
+    """Actors on real servers only: for what only HTTP has."""
+    cell: Cell = request.param
+    async with ServerWorld(cell, server_on(cell.store).endpoint) as server_world:
+        yield server_world
