@@ -13,6 +13,9 @@ from hypothesis import settings
 settings.register_profile("rivetless", deadline=None)
 settings.load_profile("rivetless")
 
+# Counts the behaviour suite's tests; see there why it is loaded here.
+pytest_plugins = ["tests.behaviour.cells"]
+
 NODE_MODULES = Path(__file__).parent / "clients" / "js" / "node_modules"
 
 
