@@ -11,13 +11,23 @@ from rivetless.protocol.json_codec import JsonCodec
 from rivetless.protocol.messages import (
     CURRENT_VERSION,
     Decoded,
+    HttpActionResponse,
     HttpBody,
     Message,
     ToClient,
     ToServer,
 )
 
-__all__ = ["BARE", "CBOR", "JSON", "Codec", "EncodingName", "codec_for", "requested_codec"]
+__all__ = [
+    "BARE",
+    "CBOR",
+    "JSON",
+    "Codec",
+    "EncodingName",
+    "codec_for",
+    "requested_codec",
+    "require_sendable",
+]
 
 EncodingName = Literal["json", "cbor", "bare"]
 
@@ -82,6 +92,9 @@ CBOR: Final[Codec] = CborCodec()
 BARE: Final[Codec] = BareCodec()
 """Binary and compact; the official client's default. Needs the extra ``cbor``."""
 
+_ALWAYS: Final = frozenset({int, float, bool, bytes, type(None)})
+"""Types whose every value can be sent."""
+
 _CODECS: Final[dict[str, Codec]] = {codec.name: codec for codec in (JSON, CBOR, BARE)}
 
 
@@ -100,3 +113,13 @@ def codec_for(name: str) -> Codec:
 def requested_codec(header: str | None) -> Codec:
     """Return the codec that ``x-rivet-encoding`` names; JSON if it is missing or unknown."""
     return _CODECS.get(header or "", JSON)
+
+
+def require_sendable(value: object) -> None:
+    """Make sure that a value has a form on the wire, while its sender can still be told.
+
+    Raises:
+        TypeError: it has none.
+    """
+    if type(value) not in _ALWAYS and not (type(value) is str and value.isascii()):
+        JSON.encode(HttpActionResponse(value))

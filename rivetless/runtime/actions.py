@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rivetless import errors
 from rivetless.actor.context import make_request
 from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.protocol.codec import require_sendable
 from rivetless.protocol.values import JSON, tag
 from rivetless.runtime import replies
 from rivetless.runtime.commands import (
@@ -133,6 +134,7 @@ class Actions:
                 turn.actor.on_before_action_response(action.name, args, output),
             )
         plain = action.plain_result(output)
+        require_sendable(plain)
         if turn.job.origin.call_key is not None:
             turn.reply = replies.encode(plain)
         return ActionResult(plain, turn.actor_id, turn.address.key)

@@ -14,6 +14,7 @@ from rivetless import errors
 from rivetless.actor.abort import AbortSignal
 from rivetless.actor.context import Conn, RawWebSocket
 from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.protocol.codec import require_sendable
 from rivetless.runtime import records, replies
 from rivetless.runtime.cell import CachedConn, Cell, Superseded
 from rivetless.runtime.driving import Drive, PortCall
@@ -291,10 +292,14 @@ class ActorTurn:
 
     def broadcast(self, event: str, args: Sequence[object]) -> None:
         self._check_open()
+        for arg in args:
+            require_sendable(arg)
         self.effects.append(Broadcast(EventPush(event, args)))
 
     def send(self, conn: ConnInfo, event: str, args: Sequence[object]) -> None:
         self._check_open()
+        for arg in args:
+            require_sendable(arg)
         if conn.host is not None and conn.kind == "events":
             self.effects.append(Send(conn.id, conn.host, EventPush(event, args)))
 

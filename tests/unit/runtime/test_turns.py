@@ -424,3 +424,31 @@ async def test_a_store_that_is_away_is_told_so_that_clients_try_again() -> None:
         await process.call("counter", "increment")
     assert raised.value.name == "guard.service_unavailable"
     assert await process.call("counter", "increment") == 2
+
+
+class Sender(Actor[Count]):
+    @action
+    async def answer(self, value: str) -> object:
+        self.state.count += 1
+        return {"surrogate": "\ud800", "object": object(), "fine": 1}[value]
+
+    @action
+    async def tell(self) -> None:
+        self.state.count += 1
+        self.broadcast("odd", object())
+
+
+@pytest.mark.parametrize(
+    ("name", "args"), [("answer", ["surrogate"]), ("answer", ["object"]), ("tell", [])]
+)
+async def test_what_cannot_be_sent_fails_before_the_commit(name: str, args: list[str]) -> None:
+    world = await World.open(Sender)
+    process = world.process()
+    with pytest.raises(TypeError):
+        await process.call("sender", name, *args)
+    await process.call("sender", "answer", "fine")
+    head = await world.store.load(
+        (await world.store.list("default", "sender", limit=1))[0].actor_id
+    )
+    assert head is not None
+    assert head.state == b'{"count":1}'
