@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
 from uuid import uuid4
 
 from rivetless.actor.definition import ActorDefinition
@@ -13,7 +14,7 @@ from rivetless.client.calls import ActionCall, QueueSend
 from rivetless.client.handle import Params
 from rivetless.keys import Key, normalise
 
-__all__ = ["KeyLike", "check_key", "keyed", "plain_input", "plain_params"]
+__all__ = ["KeyLike", "check_key", "keyed", "plain_input", "plain_params", "quoted"]
 
 KeyLike: TypeAlias = str | Sequence[str] | None
 """``"x"`` is the key of one part; None the key without parts."""
@@ -62,6 +63,11 @@ def plain_input(definition: ActorDefinition | None, value: Any) -> object:
             f"{definition.python_name} takes no input: it has no `create_state(input)`."
         )
     return definition.input.plain(definition.input.validate(value))
+
+
+def quoted(path: str) -> str:
+    """Return a path and its query with everything percent-encoded that a URL cannot hold."""
+    return quote(path, safe="/?%:@!$&'()*+,;=~[]")
 
 
 async def plain_params(definition: ActorDefinition | None, params: Params) -> object:

@@ -124,7 +124,7 @@ class FetchRequest:
     Attributes:
         target: which actor.
         method: e.g. ``"GET"``.
-        path: what the actor sees, with the query: ``/users?limit=5``.
+        path: what the actor sees, percent-encoded, with the query: ``/users?limit=5``.
         headers: lower-case names and values, in order.
         body: the whole body.
         params: plain connection parameters.
@@ -210,7 +210,8 @@ class SocketRequest:
 
     Attributes:
         target: which actor.
-        path: ``/connect`` for a connection, ``/websocket/...`` with the query for a raw WebSocket.
+        path: ``/connect`` for a connection, ``/websocket/...`` with the query for a raw WebSocket,
+            percent-encoded.
         params: plain connection parameters.
         origin: which turn opens it.
     """

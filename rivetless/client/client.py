@@ -8,12 +8,20 @@ from datetime import timedelta
 from typing import Any, Self, TypeVar, cast, overload
 from urllib.parse import urlencode
 from uuid import uuid4
+from weakref import WeakSet
 
 from rivetless.actor.base import Actor
 from rivetless.actor.definition import ActorDefinition
 from rivetless.actor.typing import CreatedWith
 from rivetless.client import failures
-from rivetless.client.arguments import KeyLike, check_key, keyed, plain_input, plain_params
+from rivetless.client.arguments import (
+    KeyLike,
+    check_key,
+    keyed,
+    plain_input,
+    plain_params,
+    quoted,
+)
 from rivetless.client.calls import (
     ActionCall,
     ById,
@@ -106,7 +114,8 @@ class Client:
             raise ValueError("Endpoint and credentials belong to the transport where one is given.")
         self._transport = transport
         self._retries = retries or transport.retries
-        self._connections: set[Connection[Any]] = set()
+        # Weakly: those that are open are held by their tasks.
+        self._connections: WeakSet[Connection[Any]] = WeakSet()
         self._closed = False
 
     # -- handles --------------------------------------------------------------------------------
@@ -324,7 +333,6 @@ class Client:
             transport=self._transport,
             codec=codec_for(self._transport.encoding),
             clock=self._clock,
-            on_closed=self._connections.discard,
         )
         self._connections.add(connection)
         return connection
@@ -395,6 +403,7 @@ class Client:
             path += ("&" if "?" in path else "?") + urlencode(
                 list(query.items()) if isinstance(query, Mapping) else list(query)
             )
+        path = quoted(path)
         request = FetchRequest(
             binding.target,
             method.upper(),
@@ -429,12 +438,11 @@ class Client:
             path: what the actor sees; it may have a query.
         """
         binding = self._binding(actor)
+        subpath = websocket_path(quoted(path))
 
         async def attempt() -> Socket:
             params = await plain_params(binding.definition, binding.params)
-            return await self._transport.open_socket(
-                SocketRequest(binding.target, websocket_path(path), params)
-            )
+            return await self._transport.open_socket(SocketRequest(binding.target, subpath, params))
 
         return WebSocketOpening(lambda: self._retry(attempt, binding.target))
 
@@ -495,7 +503,7 @@ class Client:
 
         if action == "destroy":
             # What an actor of that name answers after it is gone would make a new one.
-            return await attempt()
+            return await self._retry(attempt, None, once=True)
         return await self._retry(attempt, call.target, keyed=call.idempotency_key is not None)
 
     async def _enqueue(
@@ -522,7 +530,8 @@ class Client:
         return await self._retry(attempt, send.target, queue=True, keyed=key is not None)
 
     async def _locate(self, location: Location) -> str:
-        return await self._retry(lambda: self._transport.locate(location), None)
+        locate = self._transport.locate
+        return await self._retry(lambda: locate(location), None, once=location.exclusive)
 
     def _first_key(self, binding: Binding) -> str | None:
         if binding.idempotency_key is None and self._retries.idempotent:
@@ -536,8 +545,11 @@ class Client:
         *,
         queue: bool = False,
         keyed: bool = False,
+        once: bool = False,
     ) -> ResultT:
-        return await retrying(attempt, target, self._retries, self._clock, queue=queue, keyed=keyed)
+        return await retrying(
+            attempt, target, self._retries, self._clock, queue=queue, keyed=keyed, once=once
+        )
 
     def _binding(self, actor: object) -> Binding:
         self._check_open()

@@ -75,7 +75,6 @@ class Connection(Generic[ActorT_co]):
         transport: Transport,
         codec: Codec,
         clock: Clock,
-        on_closed: Callable[[Connection[Any]], None],
     ) -> None:
         self.actor_id: str | None = None
         self.connection_id: str | None = None
@@ -84,7 +83,6 @@ class Connection(Generic[ActorT_co]):
         self._transport = transport
         self._codec = codec
         self._clock = clock
-        self._on_closed = on_closed
         self._outgoing = Outgoing(codec)
         self._listeners = Listeners(self._outgoing.subscribe)
         self._callbacks = Callbacks()
@@ -93,7 +91,7 @@ class Connection(Generic[ActorT_co]):
         self._on_close: list[Callable[[], object]] = []
         self._on_error: list[Callable[[ActorError], object]] = []
         self._status: Status = "idle"
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._failure: ActorError | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self._socket: Socket | None = None
@@ -127,7 +125,7 @@ class Connection(Generic[ActorT_co]):
         Raises:
             ActorError: ``client.closed``.
         """
-        if self._closed:
+        if self._closing is not None:
             raise failures.closed("connection")
         if self._task is None or self._task.done():
             self._failure = None
@@ -153,19 +151,21 @@ class Connection(Generic[ActorT_co]):
 
     async def close(self) -> None:
         """Close for good; calls that wait for an answer fail. Without effect when repeated."""
-        if self._closed:
-            return
-        self._closed = True
-        task, self._task = self._task, None
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        if self._closing is None:
+            # A task of its own: a caller who is cancelled meanwhile leaves no socket behind.
+            closing = self._close(asyncio.current_task())
+            self._closing = asyncio.get_running_loop().create_task(closing)
+        await asyncio.shield(self._closing)
+
+    async def _close(self, caller: asyncio.Task[Any] | None) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         self._end(failures.closed("connection"), None)
         socket, self._socket = self._socket, None
         if socket is not None:
             await socket.close(1000, "Disposed")
-        self._on_closed(self)
-        await self._callbacks.cancel()
+        await self._callbacks.cancel(caller)
 
     async def __aenter__(self) -> Self:
         try:
@@ -222,7 +222,7 @@ class Connection(Generic[ActorT_co]):
         """
         name, decode = self._find(event)
         feed: Feed[Any] = Feed()
-        if self._closed or self._failure is not None:
+        if self._closing is not None or self._failure is not None:
             feed.end(self._failure)
         listener = StreamListener(feed, decode or _payload)
         return EventStream(feed, self._listeners.add(name, listener))

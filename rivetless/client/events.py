@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, Self, TypeAlias
 
 from typing_extensions import TypeVar
 
+from rivetless.client import failures
 from rivetless.errors import ActorError
 
 __all__ = [
@@ -63,11 +64,13 @@ class Callbacks:
         name = getattr(callback, "__qualname__", repr(callback))
         log.exception("a connection's callback failed: %s", name)
 
-    async def cancel(self) -> None:
-        """Cancel the tasks that still run and wait for their end."""
-        current = asyncio.current_task()
-        # A callback may close its own connection; it must not wait for itself.
-        tasks = [task for task in self._tasks if task is not current]
+    async def cancel(self, caller: asyncio.Task[Any] | None) -> None:
+        """Cancel the tasks that still run and wait for their end.
+
+        Args:
+            caller: who wants it; a callback may close its own connection.
+        """
+        tasks = [task for task in self._tasks if task is not caller]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -183,7 +186,7 @@ class EventStream(Generic[T]):
         feed = self._feed
         while not feed.payloads:
             if feed.error is not None:
-                raise feed.error
+                raise failures.copy(feed.error)
             if feed.ended:
                 raise StopAsyncIteration
             feed.changed.clear()

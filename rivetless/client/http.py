@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from rivetless.client import failures
 from rivetless.client.calls import (
@@ -120,13 +120,10 @@ class HTTPTransport:
         """Make a request: ``{gateway}/request/{path}``."""
         endpoint = await self._find()
         path, _, query = request.path.partition("?")
-        subpath = routes.request_path(quote(path, safe="/%:@!$&'()*+,;=~"))
-        url = await self._gateway(endpoint, request.target, subpath, query)
+        url = await self._gateway(endpoint, request.target, routes.request_path(path), query)
         fields = [
             *request.headers,
-            *self._actor_headers(
-                endpoint, request.params, {name for name, _ in request.headers}
-            ),
+            *self._actor_headers(endpoint, request.params, {name for name, _ in request.headers}),
         ]
         return await self._network.request(request.method, url, fields, request.body)
 
@@ -134,9 +131,7 @@ class HTTPTransport:
         """Open a WebSocket: ``{gateway}/connect`` or ``{gateway}/websocket/{path}``."""
         endpoint = await self._find()
         path, _, query = request.path.partition("?")
-        url = await self._gateway(
-            endpoint, request.target, quote(path, safe="/%:@!$&'()*+,;=~"), query
-        )
+        url = await self._gateway(endpoint, request.target, path, query)
         encoding = self._codec.name if path == "/connect" else "bare"
         offer = headers.subprotocols(encoding, request.params)
         return await self._network.open_socket("ws" + url.removeprefix("http"), offer)
@@ -294,7 +289,14 @@ class HTTPTransport:
             self._lookup = asyncio.get_running_loop().create_task(self._look_up())
             # Its waiters may have been cancelled; then nobody else asks what became of it.
             self._lookup.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(self._lookup)
+        lookup = self._lookup
+        try:
+            return await asyncio.shield(lookup)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if lookup.cancelled() and not (task and task.cancelling()):
+                raise failures.closed("client") from None
+            raise
 
     async def _look_up(self) -> Endpoint:
         endpoint = self._endpoint

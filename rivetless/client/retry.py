@@ -19,6 +19,11 @@ __all__ = ["LOST", "NO_RETRIES", "RetryPolicy", "is_lifecycle", "is_stale", "ret
 
 T = TypeVar("T")
 
+UNREACHED: Final = "client.connection_failed"
+"""The server was not reached, so nothing can have happened there."""
+LOST: Final = "client.answer_lost"
+"""The call was sent and its answer did not come: whether it ran is not known."""
+
 _LIFECYCLE: Final = frozenset(
     {
         "actor.restarting",
@@ -29,15 +34,12 @@ _LIFECYCLE: Final = frozenset(
         "guard.tunnel_message_timeout",
         "guard.tunnel_request_aborted",
         "guard.tunnel_response_closed",
-        # Ours: the server was not reached, so nothing can have happened there.
-        "client.connection_failed",
+        UNREACHED,
     }
 )
 _STALE: Final = frozenset(
     {"destroying", "dropped_reply", "not_configured", "not_found", "starting", "stopping"}
 )
-LOST: Final = "client.answer_lost"
-"""The call was sent and its answer did not come: whether it ran is not known."""
 _SCHEDULING: Final = frozenset({"guard.actor_ready_timeout", "guard.actor_runner_failed"})
 
 
@@ -108,6 +110,7 @@ async def retrying(
     *,
     queue: bool = False,
     keyed: bool = False,
+    once: bool = False,
 ) -> T:
     """Make a call, again where the rules say so.
 
@@ -119,6 +122,7 @@ async def retrying(
         queue: it is a queue send, which is also tried again when the queue's inbox is full.
         keyed: it carries an idempotency key from the first try on, so a lost answer can be asked
             for.
+        once: it must not be sent twice: only a server that was not reached is tried again.
     """
     pause = policy.lifecycle_pause
     for tries_left in range(policy.lifecycle_tries - 1, -1, -1):
@@ -126,6 +130,8 @@ async def retrying(
             return await _while_stale(attempt, target, policy, clock, queue=queue)
         except ActorError as error:
             again = is_lifecycle(error) or (keyed and error.name == LOST)
+            if once:
+                again = error.name == UNREACHED
             if not tries_left or not again:
                 raise
         await sleep(clock, pause)

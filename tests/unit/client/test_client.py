@@ -93,7 +93,7 @@ async def test_a_lost_answer_is_not_asked_for_without(
         await client.get(Counter).increment()
 
 
-async def test_an_action_called_destroy_is_called_once(
+async def test_an_action_called_destroy_is_sent_once(
     client: Client, transport: ScriptedTransport
 ) -> None:
     for error in (RESTARTING, make("actor.not_found")):
@@ -101,6 +101,19 @@ async def test_an_action_called_destroy_is_called_once(
         with pytest.raises(ActorError):
             await client.get("a").destroy()
     assert len(transport.requests) == 2
+
+
+async def test_creating_is_tried_again_only_while_nobody_was_reached(
+    client: Client, transport: ScriptedTransport, clock: FakeClock
+) -> None:
+    transport.answers = [ActorError("client", "connection_failed", "refused"), "made"]
+    making = asyncio.ensure_future(client.create("a"))
+    await settle()
+    await clock.advance(1)
+    await making
+    transport.answers = [RESTARTING]
+    with pytest.raises(ActorError, match=r"actor\.restarting"):
+        await client.create("a")
 
 
 # -- queues ---------------------------------------------------------------------------------------
@@ -131,7 +144,7 @@ async def test_fetch(client: Client, transport: ScriptedTransport) -> None:
     transport.answers = [FetchResponse(201, (("x", "y"),), b'{"a":1}')]
     response = await client.fetch(
         client.get("a", params=1),
-        "items?limit=5",
+        "my items/ü%20?limit=5",
         method="post",
         query={"q": "a b"},
         headers={"X-Tag": "1"},
@@ -142,7 +155,7 @@ async def test_fetch(client: Client, transport: ScriptedTransport) -> None:
     assert request == FetchRequest(
         ByKey("a"),
         "POST",
-        "/items?limit=5&q=a+b",
+        "/my%20items/%C3%BC%20?limit=5&q=a+b",
         (("x-tag", "1"), ("content-type", "application/json")),
         b'{"name": "\\u00fc"}',
         1,

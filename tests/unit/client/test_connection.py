@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -792,6 +794,27 @@ async def test_giving_up_on_entering_closes_it(
     await settle()
     assert entering.cancelled()
     assert transport.server.socket.close_code == 1000
+
+
+async def test_who_is_cancelled_while_closing_leaves_no_socket_behind(
+    client: Client, room: ChatRoom, transport: ScriptedTransport
+) -> None:
+    conn = client.connect(room)
+    await connected(conn, transport)
+    closing = asyncio.ensure_future(conn.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await settle()
+    assert closing.cancelled()
+    assert (conn.status, transport.server.socket.close_code) == ("idle", 1000)
+
+
+async def test_a_connection_that_was_never_started_is_forgotten(
+    client: Client, room: ChatRoom
+) -> None:
+    conn = weakref.ref(client.connect(room))
+    gc.collect()
+    assert conn() is None
 
 
 async def test_closing_the_client_closes_its_connections(
