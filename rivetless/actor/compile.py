@@ -240,7 +240,6 @@ def _events(
         if event is not declared:
             # A generic base's event has another type in each class derived from it.
             setattr(cls, name, event)
-        event.name = event.name or member_name(name)
         event.names(vars(sys.modules[owner.__module__]), scope)
         other = found.get(event.name)
         if other is not None:

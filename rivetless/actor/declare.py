@@ -30,7 +30,7 @@ from rivetless.actor.annotations import (
     has_variables,
     substitute,
 )
-from rivetless.actor.names import why_not
+from rivetless.actor.names import member_name, why_not
 from rivetless.actor.options import seconds
 from rivetless.errors import DefinitionError, validation_error
 from rivetless.serde import Schema, issues, schema_of, type_name
@@ -185,8 +185,9 @@ class Event(Generic[PayloadT]):
         self._schema: Schema[Any] | None = None
 
     def __set_name__(self, owner: type[Any], name: str) -> None:
-        # The name on the wire is set, and a second owner refused, when the class is compiled.
+        # A second name for one event is refused when the class is compiled.
         self.python_name = self.python_name or name
+        self.name = self.name or member_name(name)
 
     def __repr__(self) -> str:
         return f"Event[{type_name(self.payload_type)}]({self.name!r})"
