@@ -46,7 +46,12 @@ async def test_routes_answer_errors(http: httpx.AsyncClient) -> None:
 
 
 async def test_actors_are_mounted(http: httpx.AsyncClient) -> None:
-    target = {"rvt-namespace": "default", "rvt-method": "getOrCreate", "rvt-key": "eve"}
+    target = {
+        "rvt-namespace": "default",
+        "rvt-method": "getOrCreate",
+        "rvt-runner": "default",
+        "rvt-key": "eve",
+    }
     added = await http.post(
         "/actors/gateway/shopper/action/add", params=target, json={"args": [{"name": "tea"}]}
     )

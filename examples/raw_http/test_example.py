@@ -59,7 +59,12 @@ async def test_what_is_refused(rig: Rig) -> None:
 async def test_over_the_network(serve: Callable[[str], ServerProcess]) -> None:
     endpoint = serve("examples.raw_http.app:registry").endpoint
     base = f"{endpoint}/gateway/album"
-    target = {"rvt-namespace": "default", "rvt-method": "getOrCreate", "rvt-key": "ann,pets"}
+    target = {
+        "rvt-namespace": "default",
+        "rvt-method": "getOrCreate",
+        "rvt-runner": "default",
+        "rvt-key": "ann,pets",
+    }
     async with httpx.AsyncClient() as http:
         created = await http.post(
             f"{base}/request/pictures",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rivetless.client.calls import SocketRequest
 from rivetless.errors import ActorError
+from rivetless.runtime.commands import CallAction, GetActor, RawRequest
 from rivetless.runtime.local import LocalDispatcher
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ class _Door:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def dispatch(self, command: Any, /) -> Any:
+    async def dispatch(self, command: CallAction | GetActor | RawRequest, /) -> object:
         process = await self._app.start()
-        result: Any = await process.runtime.dispatch(command)
-        return result
+        return await process.runtime.dispatch(command)
