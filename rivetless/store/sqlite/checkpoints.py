@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import apsw
 
-from rivetless.store.sqlite.driver import Database
+from rivetless.store.sqlite.driver import Database, close_database
 from rivetless.store.sqlite.threads import Worker
 
 LOG_PAGES: Final = 1000
@@ -77,7 +78,7 @@ class Checkpoints:
     async def close(self) -> None:
         """Close the connection; none may be under way."""
         if self._db is not None:
-            await self._worker.call(self._db.close)
+            await self._worker.call(partial(close_database, self._db))
         self._worker.stop()
 
 

@@ -5,12 +5,15 @@ Its own hints leave the values that statements are given half unknown to strict 
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 import apsw
+
+log = logging.getLogger("rivetless.store")
 
 Value = str | bytes | int | float | None
 """What SQLite stores."""
@@ -68,6 +71,14 @@ def open_database(path: str, vfs: str | None) -> Database:
     """Open a connection; creates the file if it is not there."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     return cast("Database", apsw.Connection(path, flags=flags, vfs=vfs))
+
+
+def close_database(db: Database) -> None:
+    """Close a connection. What was committed is safe, so that a failure is not worth an error."""
+    try:
+        db.close()
+    except apsw.Error as error:
+        log.warning("closing the database: %s", error)
 
 
 @contextmanager

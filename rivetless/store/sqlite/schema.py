@@ -9,7 +9,7 @@ from typing import Final
 import apsw
 
 from rivetless.store.base import NewerFormat, Unavailable
-from rivetless.store.sqlite.driver import Database, open_database, snapshot
+from rivetless.store.sqlite.driver import Database, close_database, open_database, snapshot
 
 APPLICATION_ID: Final = 0x52765473
 """Marks the file as ours, where ``file`` and we look for it ("RvTs")."""
@@ -147,7 +147,7 @@ def connect(path: Path, *, vfs: str | None, synchronous: str, cache_kib: int) ->
         # A log that a long read made long is cut when it is used again.
         db.pragma("journal_size_limit", 64 * 1024 * 1024)
     except BaseException:
-        db.close()
+        close_database(db)
         raise
     return db
 

@@ -27,7 +27,7 @@ from rivetless.store.base import (
 from rivetless.store.limits import check
 from rivetless.store.sqlite import reads, schema, writes
 from rivetless.store.sqlite.checkpoints import Checkpoints
-from rivetless.store.sqlite.driver import Database
+from rivetless.store.sqlite.driver import Database, close_database
 from rivetless.store.sqlite.errors import translate
 from rivetless.store.sqlite.threads import Worker
 from rivetless.store.sqlite.writer import Writer
@@ -86,11 +86,11 @@ class _Open:
 
     def _close_long_reader(self) -> None:
         if self.long_reader is not None:
-            self.long_reader.close()
+            close_database(self.long_reader)
 
     def _close(self) -> None:
-        self.reader.close()
-        self.db.close()
+        close_database(self.reader)
+        close_database(self.db)
 
 
 class SQLiteStore(Store):
@@ -181,7 +181,7 @@ class SQLiteStore(Store):
             db.set_busy_timeout(0)
             reader.set_busy_timeout(0)
         except BaseException as error:
-            db.close()
+            close_database(db)
             if isinstance(error, apsw.Error):
                 raise translate(error) from error
             raise
