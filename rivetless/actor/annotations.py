@@ -19,6 +19,8 @@ Scope = Mapping[str, object]
 Bindings = Mapping[Any, Any]
 """What stands for the type variables of a generic base, in one class derived from it."""
 
+_BETWEEN = ("__init_subclass__", "<generic parameters of ")
+
 
 def calling_scope() -> dict[str, object]:
     """Return the local names of whoever executes the class statement that runs this hook.
@@ -27,7 +29,8 @@ def calling_scope() -> dict[str, object]:
     trace of them. To be called from ``__init_subclass__``.
     """
     frame: types.FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-    while frame is not None and frame.f_code.co_name == "__init_subclass__":
+    # Python 3.12 runs ``class Shelf[T]`` in a frame of its own, where T is.
+    while frame is not None and frame.f_code.co_name.startswith(_BETWEEN):
         frame = frame.f_back
     if frame is None or frame.f_locals is frame.f_globals:
         return {}
@@ -36,12 +39,15 @@ def calling_scope() -> dict[str, object]:
 
 def class_scope(cls: type[Any], outer: Scope) -> dict[str, object]:
     """Return ``outer`` and the classes that the class body itself defines."""
-    names = {
-        name: value
-        for base in reversed(cls.__mro__)
-        for name, value in vars(base).items()
-        if isinstance(value, type) and not hasattr(builtins, name)
-    }
+    names: dict[str, object] = {}
+    for base in reversed(cls.__mro__):
+        variables: tuple[Any, ...] = getattr(base, "__type_params__", ())
+        names |= {variable.__name__: variable for variable in variables}
+        names |= {
+            name: value
+            for name, value in vars(base).items()
+            if isinstance(value, type) and not hasattr(builtins, name)
+        }
     return {**names, cls.__name__: cls, **outer}
 
 

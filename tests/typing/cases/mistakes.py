@@ -117,6 +117,10 @@ class BadHooks(Actor[State, Member, Params]):
     def on_wake(self) -> None: ...  # error
 
 
+class Guarded(Actor[State]):
+    async def on_before_connect(self, params: Params) -> None: ...
+
+
 class BadOption(Actor[State], action_timout=5): ...  # error
 
 
@@ -148,3 +152,7 @@ async def calls(client: Client) -> None:
         conn.on(Room.changed, lambda n: n.upper())  # error
         conn.on(Room.chnged, print)  # error
         await conn.actor.increment("x")  # error
+    guarded = client.get_or_create(Guarded)
+    client.connect(guarded, Member())  # error
+    client.connect(guarded, Params(token="t"))
+    await client.create(Room, "x", input=Member())  # error

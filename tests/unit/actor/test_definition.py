@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -489,6 +490,41 @@ async def test_generic_bases() -> None:
     wrong = definition_of(Members).events["added"]
     with pytest.raises(ActorError):
         wrong.encode(5)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is Python 3.12's")
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+async def test_generic_bases_in_new_syntax(future: str) -> None:
+    code = f"""{future}
+from rivetless import Actor, Event, action
+from rivetless.actor.base import definition_of
+
+def make():
+    class Local: ...
+    Local = int
+
+    class Shelf[T](Actor[list[T]]):
+        added = Event[T]()
+
+        async def create_state(self) -> list[T]:
+            return []
+
+        @action
+        async def put(self, item: T, *, count: Local = 1) -> list[T]:
+            return [item] * count
+
+    class Numbers(Shelf[int]):
+        pass
+
+    return Shelf, Numbers
+"""
+    names: dict[str, Any] = {"__name__": __name__}
+    exec(code, names)
+    shelf, numbers = names["make"]()
+    with pytest.raises(DefinitionError, match="is abstract"):
+        definition_of(shelf)
+    assert await run(numbers, "put", "5", {"count": "2"}) == [5, 5]
+    assert definition_of(numbers).events["added"].encode("3") == [3]
 
 
 # -- decorators and groups ------------------------------------------------------------------------
