@@ -15,11 +15,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from rivetless.errors import missing_extra
 from rivetless.hosts.asgi import ASGIApp
-from rivetless.hosts.server import listen, load_uvicorn
+from rivetless.hosts.server import listen, load_uvicorn, socket_protocol
 
 if TYPE_CHECKING:
     from rivetless.hosts.options import HandlerOptions
@@ -33,6 +33,7 @@ DEFAULT_PORT: Final = 6420
 _MAX_FRAME: Final = 32 * 1024 * 1024
 _KEEP_ALIVE: Final = 75
 _GRACE: Final = 10
+_SETTLED: Final = 2.0
 
 
 def serve(
@@ -65,9 +66,7 @@ def serve(
     listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
 
     def started() -> None:
-        # What was imported stays for good; the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        asyncio.get_running_loop().call_later(_SETTLED, _settle)
         if not quiet:
             sys.stdout.write(_greeting(app, listening, https=https))
             sys.stdout.flush()
@@ -93,7 +92,8 @@ def _serve_http(app: ASGIApp, listening: socket.socket, started: Callable[[], No
         _asgi(app),
         loop="auto",
         http="auto",
-        ws="websockets-sansio",
+        # uvicorn calls it as it would a class.
+        ws=cast("type[asyncio.Protocol]", socket_protocol),
         ws_max_size=_MAX_FRAME,
         # Frames are small, and compressing them costs more than sending them.
         ws_per_message_deflate=False,
@@ -143,6 +143,12 @@ def _serve_https(app: ASGIApp, listening: socket.socket, started: Callable[[], N
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run())
+
+
+def _settle() -> None:
+    """Spare the collector what was imported, which stays for good."""
+    gc.collect()
+    gc.freeze()
 
 
 def _asgi(app: ASGIApp) -> Any:

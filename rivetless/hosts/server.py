@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from rivetless.errors import missing_extra
 
-__all__ = ["listen", "load_uvicorn"]
+__all__ = ["listen", "load_uvicorn", "socket_protocol"]
 
 _COMMAND_LINE = "uvicorn.main"
 
@@ -55,6 +57,13 @@ def load_uvicorn() -> None:
     finally:
         del sys.modules[_COMMAND_LINE]
     stand_in.leave(package)
+
+
+def socket_protocol(**arguments: Any) -> asyncio.Protocol:
+    """Return uvicorn's protocol for a WebSocket; its import waits for the first one."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**arguments)
 
 
 class _StandIn(ModuleType):
