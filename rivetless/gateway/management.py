@@ -33,7 +33,7 @@ __all__ = ["Management", "actor_json"]
 
 _MAX_IDS: Final = 32
 _MAX_LIMIT: Final = 1000
-_BODY_LIMIT: Final = MAX_INPUT_BYTES * 4 // 3 + 65_536
+_BODY_LIMIT: Final = 2 * MAX_INPUT_BYTES
 _DATACENTER: Final = "local"
 
 _Params = Mapping[str, str]
@@ -257,7 +257,8 @@ def _page(infos: Sequence[ActorInfo]) -> _Answer:
     # The engine gives the cursor of the last item on the last page, too.
     cursor = None
     if infos:
-        cursor = str(round(infos[-1].created_at * 1000))
+        # Its creation, as the engine writes it; and, as many may begin in one instant, its id.
+        cursor = f"{round(infos[-1].created_at * 1000)}-{infos[-1].actor_id}"
     return {"actors": [actor_json(info) for info in infos], "pagination": {"cursor": cursor}}
 
 
@@ -301,13 +302,14 @@ def _limit(params: _Params) -> int:
     return min(int(text), _MAX_LIMIT)
 
 
-def _before(params: _Params) -> float | None:
+def _before(params: _Params) -> float | tuple[float, str] | None:
     cursor = params.get("cursor")
     if cursor is None:
         return None
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 15:
+    instant, _, actor_id = cursor.partition("-")
+    if not instant.isascii() or not instant.isdigit() or len(instant) > 15 or len(actor_id) > 64:
         raise _bad("`cursor` is not one of ours.")
-    return int(cursor) / 1000
+    return (int(instant) / 1000, actor_id) if actor_id else int(instant) / 1000
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -192,8 +192,7 @@ def _find(definition: ActorDefinition, name: str) -> ActionDefinition:
 
 
 async def _info(turn: ActorTurn) -> ActorInfo:
-    head = turn.cell.head
-    created_at = head.created_at if head is not None else turn.runtime.clock.now()
+    created_at = turn.cell.created_at
     return ActorInfo(turn.actor_id, turn.address, created_at, created=turn.job.created)
 
 

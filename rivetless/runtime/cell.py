@@ -171,6 +171,7 @@ class Cell:
     """
 
     __slots__ = (
+        "_born_at",
         "_chain_end",
         "_epoch",
         "_flusher",
@@ -228,6 +229,7 @@ class Cell:
         self._flusher: asyncio.Task[None] | None = None
         self._chain_end: Step | None = None
         self._newborn: str | None = None
+        self._born_at = 0.0
         self._lost = False
         self._epoch = 0
         self._seq = 0
@@ -250,6 +252,18 @@ class Cell:
         if self.head is not None:
             return self.head.actor_id
         raise AssertionError("the cell knows of no actor")
+
+    @property
+    def created_at(self) -> float:
+        """When the life at the end of the chain began, in Unix seconds. Only where ``known``."""
+        if self._newborn is None and self.head is not None:
+            return self.head.created_at
+        return self._born_at
+
+    @property
+    def flusher(self) -> asyncio.Task[None] | None:
+        """The task that commits, while there is something to commit."""
+        return self._flusher
 
     @property
     def lease(self) -> Lease | None:
@@ -385,6 +399,8 @@ class Cell:
             self._chain_end = step
             if newborn is not None:
                 self._newborn = newborn
+            if changes.create is not None:
+                self._born_at = changes.create.created_at
             if changes.state is not KEEP:
                 self._state = changes.state
             if changes.lease is not KEEP:

@@ -177,7 +177,7 @@ class ListActors:
     namespace: str
     name: str
     limit: int = 100
-    before: float | None = None
+    before: float | tuple[float, str] | None = None
     include_destroyed: bool = False
 
 

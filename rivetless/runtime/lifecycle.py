@@ -76,7 +76,8 @@ class Lifecycle:
         await self._drain_old(cell)
         newborn = actor_id(cell.address, new_life(runtime.random_bytes(7)))
         turn = ActorTurn(runtime, cell, self._job(cell, job, "creation"), newborn)
-        turn.creation = Creation(cell.address, runtime.clock.now())
+        # Whole milliseconds, as everybody outside sees it: a page of actors may end there.
+        turn.creation = Creation(cell.address, round(runtime.clock.now(), 3))
         options, hooks = definition.options, definition.hooks
         try:
             actor = turn.actor

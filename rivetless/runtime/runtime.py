@@ -139,8 +139,13 @@ class Runtime:
         for cell in list(self._cells.values()):
             if cell.idle:
                 await self.lifecycle.sleep(cell)
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while under_way := self._under_way():
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _under_way(self) -> list[asyncio.Task[Any]]:
+        """Return what must end before the store may be closed: commits let out effects."""
+        flushers = [cell.flusher for cell in self._cells.values() if cell.flusher is not None]
+        return [*self._tasks, *flushers]
 
     def abandon(self) -> None:
         """Stop as a process that dies does: nothing is ended, nobody is told."""
