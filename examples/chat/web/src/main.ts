@@ -1,0 +1,188 @@
+import "./style.css";
+
+import { join, listRooms, type Listener, type Message, type Problem, type Room } from "./room";
+import { avatar, find, showMembers, showMessages, showRooms, showStatus, showTyping, toast } from "./view";
+
+const TYPING_AGAIN = 2_000;
+const TYPING_ENDS = 4_000;
+
+let me = sessionStorage.getItem("name") ?? "";
+let rooms: string[] = [];
+let directory: ReturnType<typeof listRooms> | undefined;
+let room: Room | undefined;
+
+const roomName = (): string => decodeURIComponent(location.hash.slice(1)) || "lobby";
+
+// -- joining ---------------------------------------------------------------------------------
+
+const joining = find<HTMLFormElement>("#join");
+
+function field(form: HTMLFormElement, name: string): HTMLInputElement {
+  return form.elements.namedItem(name) as HTMLInputElement;
+}
+
+function ask(problem = ""): void {
+  leave();
+  find("#chat").hidden = true;
+  joining.hidden = false;
+  field(joining, "name").value = me;
+  field(joining, "room").value = roomName();
+  const alert = find("#join .problem");
+  alert.textContent = problem;
+  alert.hidden = !problem;
+  field(joining, "name").focus();
+}
+
+joining.addEventListener("submit", (event) => {
+  event.preventDefault();
+  me = field(joining, "name").value.trim();
+  sessionStorage.setItem("name", me);
+  go(field(joining, "room").value);
+});
+
+function go(name: string): void {
+  const hash = `#${encodeURIComponent(name.trim())}`;
+  if (location.hash === hash) enter();
+  else location.hash = hash;
+}
+
+function leave(): void {
+  void room?.leave();
+  void directory?.leave();
+  room = directory = undefined;
+}
+
+// -- a room ----------------------------------------------------------------------------------
+
+function enter(): void {
+  if (!me) return ask();
+  leave();
+  joining.hidden = true;
+  find("#chat").hidden = false;
+  setMenu(false);
+
+  const name = roomName();
+  document.title = `${name} · Chat`;
+  find("#title").textContent = name;
+  find("#me").replaceChildren(avatar(me), me);
+  showRooms(rooms, name);
+  showMembers([], me);
+  showMessages([], me);
+  showStatus("connecting", false);
+  showTyping([]);
+
+  directory = listRooms((list) => {
+    rooms = list;
+    showRooms(rooms, name);
+  });
+  room = join(name, me, listen());
+  find<HTMLTextAreaElement>("#composer textarea").focus();
+}
+
+function listen(): Listener {
+  const known = new Map<number, Message>();
+  const typing = new Map<string, ReturnType<typeof setTimeout>>();
+  let wasConnected = false;
+  let current = true;
+
+  const stopTyping = (name: string): void => {
+    clearTimeout(typing.get(name));
+    typing.delete(name);
+  };
+
+  const listener: Listener = {
+    messages(messages) {
+      for (const message of messages) {
+        known.set(message.id, message);
+        stopTyping(message.author);
+      }
+      showMessages([...known.values()].sort((a, b) => a.id - b.id), me);
+      showTyping([...typing.keys()]);
+    },
+    members: (members) => showMembers(members, me),
+    typing({ name, active }) {
+      stopTyping(name);
+      if (active) {
+        typing.set(name, setTimeout(() => listener.typing({ name, active: false }), TYPING_ENDS + 1_000));
+      }
+      showTyping([...typing.keys()]);
+    },
+    status(status) {
+      showStatus(status, wasConnected);
+      wasConnected ||= status === "connected";
+    },
+    problem(problem) {
+      // Refused at the door: the name or the room is not acceptable.
+      if (!wasConnected && current && problem.group !== "client") {
+        current = false;
+        ask(problem.message);
+      } else toast(problem.message);
+    },
+  };
+  return listener;
+}
+
+// -- writing ---------------------------------------------------------------------------------
+
+const composer = find<HTMLFormElement>("#composer");
+const text = find<HTMLTextAreaElement>("#composer textarea");
+let typingSince = 0;
+let typingEnd: ReturnType<typeof setTimeout> | undefined;
+
+function setTyping(active: boolean): void {
+  clearTimeout(typingEnd);
+  if (active) typingEnd = setTimeout(() => setTyping(false), TYPING_ENDS);
+  const now = Date.now();
+  if (active ? now - typingSince < TYPING_AGAIN : typingSince === 0) return;
+  typingSince = active ? now : 0;
+  room?.setTyping(active).catch(() => undefined);
+}
+
+text.addEventListener("input", () => setTyping(text.value.trim() !== ""));
+
+text.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    composer.requestSubmit();
+  }
+});
+
+composer.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const said = text.value;
+  if (room === undefined || find<HTMLButtonElement>("#composer button").disabled) return;
+  text.value = "";
+  setTyping(false);
+  room.say(said).catch((problem: Problem) => {
+    toast(problem.message);
+    if (!text.value) text.value = said;
+  });
+});
+
+// -- around it -------------------------------------------------------------------------------
+
+const menu = find<HTMLButtonElement>("#menu");
+
+function setMenu(open: boolean): void {
+  menu.ariaExpanded = String(open);
+  find("#chat").classList.toggle("menu-open", open);
+}
+
+menu.addEventListener("click", () => setMenu(menu.ariaExpanded !== "true"));
+find("#log").addEventListener("click", () => setMenu(false));
+
+find<HTMLFormElement>("#new-room").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const form = event.currentTarget as HTMLFormElement;
+  go(field(form, "room").value);
+  form.reset();
+});
+
+find("#leave").addEventListener("click", () => {
+  sessionStorage.removeItem("name");
+  me = "";
+  ask();
+});
+
+addEventListener("hashchange", enter);
+enter();
