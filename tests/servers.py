@@ -1,4 +1,4 @@
-"""Real servers in processes of their own, for tests that need real sockets, real kills, real restarts."""
+"""Real servers in processes of their own, for tests of real sockets, real kills, real restarts."""
 
 import os
 import signal
@@ -123,5 +123,3 @@ class ServerProcess:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
-
-

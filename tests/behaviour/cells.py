@@ -1,7 +1,7 @@
 """Where the behaviour suite runs: hosts, stores, encodings; and how many tests ran in each.
 
-A pytest plugin, loaded by ``tests/conftest.py``: under xdist the process that counts collects nothing, and so never
-meets the suite's own ``conftest.py``.
+A pytest plugin, loaded by ``tests/conftest.py``: under xdist the process that counts collects
+nothing, and so never meets the suite's own ``conftest.py``.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ class Cell:
     """One way to run actors and to talk to them.
 
     Attributes:
-        host: ``rig`` for actors in this process with a clock of their own, ``server`` for a real server.
+        host: ``rig``: in this process, with a clock of its own; ``server``: a real server.
         store: where actors last.
         encoding: how the client writes.
     """
@@ -74,7 +74,9 @@ class Tally:
         width = max(map(len, (*self.features, "tests in all")))
         lines = ["".ljust(width) + "  " + "  ".join(names)]
         for feature, counts in (*sorted(self.features.items()), ("tests in all", self.ran)):
-            cells = [(str(counts[name]) if counts[name] else "-").rjust(len(name)) for name in names]
+            cells = [
+                (str(counts[name]) if counts[name] else "-").rjust(len(name)) for name in names
+            ]
             lines.append(feature.ljust(width) + "  " + "  ".join(cells))
         return lines
 

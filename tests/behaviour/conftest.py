@@ -1,4 +1,4 @@
-"""The ``world`` of the behaviour suite: each test runs in every cell, or in those with a real server."""
+"""The ``world`` of the behaviour suite: each test runs in every cell that can show its feature."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path

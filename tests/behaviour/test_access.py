@@ -10,7 +10,7 @@ from tests.behaviour.world import ServerWorld, World
 
 
 async def test_hooks_see_the_request_of_a_call(server: ServerWorld) -> None:
-    url = f"/gateway/requested/action/read?rvt-namespace=default&rvt-method=getOrCreate"
+    url = "/gateway/requested/action/read?rvt-namespace=default&rvt-method=getOrCreate"
     url += f"&rvt-runner=default&rvt-key={server.key}"
     answer = await server.http.post(url, json={"args": []}, headers={"x-tracking": "T1"})
     assert answer.json() == {"output": ["before:T1", "connect:T1"]}
@@ -24,7 +24,7 @@ async def test_hooks_see_the_upgrade_of_a_connection(server: ServerWorld) -> Non
 
 
 async def test_a_header_can_be_the_key(server: ServerWorld) -> None:
-    url = f"/gateway/requested/action/path?rvt-namespace=default&rvt-method=getOrCreate"
+    url = "/gateway/requested/action/path?rvt-namespace=default&rvt-method=getOrCreate"
     url += f"&rvt-runner=default&rvt-key={server.key}"
     headers = {"x-rivet-conn-params": '{"token":"required"}', "authorization": "Bearer good"}
     answer = await server.http.post(url, json={"args": []}, headers=headers)

@@ -1,4 +1,4 @@
-"""Calls between actors: exactly once, through any re-run; and no actor waits for itself for ever."""
+"""Calls between actors: exactly once, through any re-run; and nobody waits for oneself for ever."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Outside effects and repeats: ``once``, exclusive actions, checkpoints, idempotency keys, turn ids."""
+"""Outside effects and repeats: ``once``, exclusive actions, checkpoints, idempotency keys."""
 
 import asyncio
 

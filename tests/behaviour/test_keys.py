@@ -27,11 +27,15 @@ async def test_parts_of_a_key_are_other_keys(world: World) -> None:
         assert await world.client.get_or_create(Counter, other).get() == 0
 
 
-@pytest.mark.parametrize(
-    "part",
-    ["a/b", "a\\b", "\\", "/", "\\0", " ", "a+b", "%2F", "a&b=c", "ä💙", "a?b#c", "..", "null"],
-)
-async def test_parts_may_hold_anything(world: World, part: str) -> None:
+PARTS = ["a/b", "a\\b", "\\", "/", "\\0", " ", "a+b", "%2F", "a&b=c", "ä💙", "a?b#c", "..", "null"]
+
+
+async def test_parts_may_hold_anything(world: World) -> None:
+    for part in PARTS:
+        await check_part(world, part)
+
+
+async def check_part(world: World, part: str) -> None:
     parts = [world.key, part]
     life = world.client.get_or_create(Life, parts)
     assert (await life.ids())["key"] == parts
@@ -78,11 +82,11 @@ async def test_ids_lead_to_the_same_actor(world: World) -> None:
     assert actor_id.isalnum()
 
 
-@pytest.mark.parametrize("actor_id", ["0" * 30, "z" * 30, "nonsense", "a" * 29, "Ä" * 30])
-async def test_ids_of_nobody_lead_nowhere(world: World, actor_id: str) -> None:
-    with pytest.raises(ActorError) as caught:
-        await world.client.get_for_id(Counter, actor_id).get()
-    assert caught.value.name == "actor.not_found"
+async def test_ids_of_nobody_lead_nowhere(world: World) -> None:
+    for actor_id in ("0" * 30, "z" * 30, "nonsense", "a" * 29, "Ä" * 30):
+        with pytest.raises(ActorError) as caught:
+            await world.client.get_for_id(Counter, actor_id).get()
+        assert caught.value.name == "actor.not_found", actor_id
 
 
 async def test_the_actor_knows_who_it_is(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Raw HTTP: any request reaches ``on_request`` as it was sent, and its answer comes back as it is."""
+"""Raw HTTP: any request reaches ``on_request`` as it was sent, and the answer comes back as is."""
 
 import asyncio
 

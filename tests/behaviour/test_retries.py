@@ -1,4 +1,4 @@
-"""What clients try again by themselves, so that nobody sees an actor being born, reborn or moved."""
+"""What clients try again by themselves, so that nobody sees an actor being born or reborn."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.counting import Counter
-from tests.behaviour.world import ServerWorld, World
+from tests.behaviour.world import Ear, ServerWorld, World
 
 
 async def test_a_get_handle_waits_for_its_actor(server: ServerWorld) -> None:
@@ -50,9 +50,9 @@ async def test_connections_follow_a_destroyed_actor(world: World) -> None:
     async with world.client.connect(counter) as conn:
         await conn.actor.increment(5)
         first = conn.actor_id
-        opened = asyncio.Event()
-        conn.on_status(lambda status: status == "connected" and opened.set())
+        statuses = Ear()
+        conn.on_status(statuses)
         await counter.end()
-        await world.elapse(1, opened.wait())
+        await world.elapse(1, statuses.wait_for("connected"))
         assert conn.actor_id != first
         assert await conn.actor.get() == 0

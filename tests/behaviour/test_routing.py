@@ -1,4 +1,4 @@
-"""The gateway's three forms of address, what actors answer by themselves, and the server's own routes."""
+"""The gateway's three forms of address; what actors, and the server, answer by themselves."""
 
 from typing import Any
 
@@ -50,7 +50,9 @@ async def test_by_key(server: ServerWorld) -> None:
     assert await call(server, url, 2) == 2
     assert await call(server, f"{url}&rvt-crash-policy=sleep&rvt-skip-ready-wait=true") == 3
     assert await call(server, f"{url}&rvt-pool=other&rvt-region=eu&rvt-token=t") == 4
-    existing = f"/gateway/counter/action/get?rvt-namespace=default&rvt-method=get&rvt-key={server.key}"
+    existing = (
+        f"/gateway/counter/action/get?rvt-namespace=default&rvt-method=get&rvt-key={server.key}"
+    )
     assert await call(server, existing) == 4
 
 
@@ -72,7 +74,7 @@ async def test_by_headers(server: ServerWorld) -> None:
 
 
 async def test_our_parameters_are_taken_off_and_others_stay(server: ServerWorld) -> None:
-    url = f"/gateway/web/request/x?a=1&rvt-namespace=default&b=%20+&rvt-method=getOrCreate"
+    url = "/gateway/web/request/x?a=1&rvt-namespace=default&b=%20+&rvt-method=getOrCreate"
     answer = await server.http.get(f"{url}&rvt-runner=default&rvt-key={server.key}&c&a=2")
     assert answer.json()["query"] == "a=1&b=%20+&c&a=2"
 

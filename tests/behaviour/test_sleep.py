@@ -1,7 +1,5 @@
 """Sleep: asked for, or by itself after a while; nothing is lost and nobody notices."""
 
-
-
 from tests.behaviour.actors.counting import Counter
 from tests.behaviour.actors.living import Life
 from tests.behaviour.actors.meeting import JoinParams, Room

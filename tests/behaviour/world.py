@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,9 @@ from rivetless.testing.rig import Rig
 from tests.behaviour.cells import Cell
 
 T = TypeVar("T")
+
+NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Reading the machine's certificates takes longer than most tests, which use plain HTTP."""
 
 POLLS: Final = 400
 POLL_SECONDS: Final = 0.01
@@ -52,7 +56,7 @@ class World(ABC):
 
     @abstractmethod
     async def forget(self, actor: object) -> None:
-        """Make whatever process runs the actor forget all it has cached of it; ``on_sleep`` may run."""
+        """Make whatever process runs the actor forget all it knows of it; ``on_sleep`` may run."""
 
     async def eventually(
         self, look: Callable[[], Awaitable[T]], wanted: Callable[[T], object]
@@ -123,7 +127,9 @@ class ServerWorld(World):
 
     async def __aenter__(self) -> Self:
         await self._stack.__aenter__()
-        self.http = await self._stack.enter_async_context(httpx.AsyncClient(base_url=self.endpoint))
+        self.http = await self._stack.enter_async_context(
+            httpx.AsyncClient(base_url=self.endpoint, timeout=None, verify=NO_TLS)
+        )
         self._client = self.new_client()
         return self
 
@@ -136,7 +142,9 @@ class ServerWorld(World):
 
     def new_client(self, namespace: str | None = None) -> Client:
         encoding: Any = self.cell.encoding
-        transport = HTTPTransport(self.endpoint, namespace=namespace, encoding=encoding)
+        transport = HTTPTransport(
+            self.endpoint, namespace=namespace, encoding=encoding, http=self.http
+        )
         client = Client(transport=transport)
         self._stack.push_async_callback(client.aclose)
         return client
@@ -166,8 +174,16 @@ class Ear:
         self._changed.set()
 
     async def wait(self, count: int = 1) -> list[Any]:
-        """Wait until so much was heard (pytest's time-out ends a wait in vain), and return all of it."""
+        """Wait until so much was heard, and return all of it; pytest ends a wait in vain."""
         while len(self.heard) < count:
-            self._changed.clear()
-            await self._changed.wait()
+            await self._change()
         return self.heard
+
+    async def wait_for(self, wanted: object) -> None:
+        """Wait until this was heard."""
+        while wanted not in self.heard:
+            await self._change()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()

@@ -1,7 +1,8 @@
 """The actors that the behaviour suite, the npm client's tests and the bad-input tests drive."""
 
-from rivetless import setup
+from typing import Any
 
+from rivetless import Actor, setup
 from tests.behaviour.actors.calling import (
     Answering,
     Calls,
@@ -32,7 +33,7 @@ from tests.behaviour.actors.living import (
 from tests.behaviour.actors.meeting import Requested, Room
 from tests.behaviour.actors.raw import Mute, Web
 
-ACTORS = [
+ACTORS: list[type[Actor[Any, Any, Any]]] = [
     Answering,
     Background,
     Calls,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from rivetless import Actor, ActionGroup, ActorError, UserError, action
+from rivetless import ActionGroup, Actor, ActorError, UserError, action
 
 
 class Order(BaseModel):
