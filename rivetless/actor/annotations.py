@@ -51,7 +51,12 @@ def class_scope(cls: type[Any], outer: Scope) -> dict[str, object]:
     return {**names, cls.__name__: cls, **outer}
 
 
-def evaluate(annotation: Any, module_names: dict[str, Any], scope: Scope) -> Any:
+def module_names(cls: type[Any]) -> dict[str, Any]:
+    """Return the globals of a class's module; none if nobody knows the module."""
+    return getattr(sys.modules.get(cls.__module__), "__dict__", {})
+
+
+def evaluate(annotation: Any, names: dict[str, Any], scope: Scope) -> Any:
     """Evaluate an annotation that may be text or hold text.
 
     Raises:
@@ -62,7 +67,7 @@ def evaluate(annotation: Any, module_names: dict[str, Any], scope: Scope) -> Any
     def holder() -> None: ...
 
     holder.__annotations__ = {"value": annotation}
-    return _hints(holder, module_names, scope)["value"]
+    return _hints(holder, names, scope)["value"]
 
 
 def hints_of(function: Callable[..., Any], scope: Scope) -> dict[str, Any]:
@@ -76,11 +81,11 @@ def hints_of(function: Callable[..., Any], scope: Scope) -> dict[str, Any]:
     return _hints(function, getattr(function, "__globals__", {}), scope)
 
 
-def _hints(function: Any, module_names: dict[str, Any], scope: Scope) -> dict[str, Any]:
+def _hints(function: Any, names: dict[str, Any], scope: Scope) -> dict[str, Any]:
     # The class body's names come last, since a method called ``list`` is not the type.
-    names = {name: value for name, value in scope.items() if name not in module_names}
+    others = {name: value for name, value in scope.items() if name not in names}
     try:
-        return typing.get_type_hints(function, module_names, names, include_extras=True)
+        return typing.get_type_hints(function, names, others, include_extras=True)
     except NameError as error:
         raise ForwardReferenceError(f"`{error.name}` is not defined") from error
     except Exception as error:  # whatever the user's expression raises

@@ -14,6 +14,7 @@ from rivetless.actor.body import HOOKS
 from rivetless.actor.compile import Inherited, Keywords, compile_actor
 from rivetless.actor.context import Conn, Conns, RawWebSocket, encode_event
 from rivetless.actor.declare import Event
+from rivetless.actor.definition import ActorDefinition
 from rivetless.actor.request import make_request
 from rivetless.errors import ActorError, DefinitionError
 from rivetless.serde import difference, schema_of
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from rivetless.actor.abort import AbortSignal
-    from rivetless.actor.definition import ActorDefinition
     from rivetless.actor.turn import Turn
     from rivetless.client import Client
 
@@ -45,6 +45,13 @@ class _Later:
 
     def __get__(self, instance: object, owner: type[Any]) -> NoReturn:
         raise AttributeError(f"`self.{self._name}` is not served by this version of rivetless yet.")
+
+
+class _NoDefinition:
+    """Stands where a base class has no definition."""
+
+    def __get__(self, instance: object, owner: type[Any]) -> NoReturn:
+        _refuse_abstract(owner)
 
 
 class Actor(Generic[StateT, ConnStateT, ParamsT]):
@@ -148,6 +155,7 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
         def vars(self) -> Any:
             return self._turn.get_vars()
 
+        __definition__ = _NoDefinition()
         cron = _Later("cron")
         db = _Later("db")
         kv = _Later("kv")
@@ -436,12 +444,18 @@ def definition_of(cls: object) -> ActorDefinition:
         raise DefinitionError(
             f"{cls!r} is no actor class. Derive one: `class Counter(Actor[CounterState])`."
         )
-    definition: ActorDefinition | None = cls.__dict__.get("__definition__")
-    if definition is None:
-        raise DefinitionError(
-            f"{cls.__name__} is abstract, a base for actors. Derive a class from it and use that."
-        )
+    actor: type[Any] = cls
+    # An abstract class may inherit the definition of one that is not.
+    definition = vars(actor).get("__definition__")
+    if not isinstance(definition, ActorDefinition):
+        _refuse_abstract(actor)
     return definition
+
+
+def _refuse_abstract(cls: type[Any]) -> NoReturn:
+    raise DefinitionError(
+        f"{cls.__name__} is abstract, a base for actors. Derive a class and use that."
+    )
 
 
 def _set_own(actor: Actor[Any, Any, Any], name: str, value: object) -> None:

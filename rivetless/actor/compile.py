@@ -7,13 +7,19 @@ it.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 
-from rivetless.actor.annotations import Bindings, Scope, bindings_of, class_scope, has_variables
+from rivetless.actor.annotations import (
+    Bindings,
+    Scope,
+    bindings_of,
+    class_scope,
+    has_variables,
+    module_names,
+)
 from rivetless.actor.arguments import Signature
 from rivetless.actor.body import HOOKS, check_body, check_group_body
 from rivetless.actor.declare import ActionGroup, Event, action_options, as_event, as_group
@@ -102,6 +108,7 @@ def compile_actor(
     variables: tuple[Any, ...] = getattr(cls, "__parameters__", ())
     if keywords.abstract or variables or any(map(has_variables, (state, conn_state, params))):
         return None, passed_on
+    _refuse_unfinished(cls, root)
     names = class_scope(cls, scope)
     hooks = frozenset(hook for hook in HOOKS if getattr(cls, hook) is not getattr(root, hook))
     definition = ActorDefinition(
@@ -240,7 +247,7 @@ def _events(
         if event is not declared:
             # A generic base's event has another type in each class derived from it.
             setattr(cls, name, event)
-        event.names(vars(sys.modules[owner.__module__]), scope)
+        event.names(module_names(owner), scope)
         other = found.get(event.name)
         if other is not None:
             raise DefinitionError(
@@ -292,6 +299,17 @@ def _text(cls: type[Any], keyword: str, value: object) -> str | None:
 def _doc(cls: type[Any], root: type[Any]) -> str:
     for base in _own_classes(cls, root):
         doc: str | None = vars(base).get("__doc__")
-        if doc:
+        # A mix-in's docstring speaks of the mix-in.
+        if doc and issubclass(base, root):
             return inspect.cleandoc(doc)
     return ""
+
+
+def _refuse_unfinished(cls: type[Any], root: type[Any]) -> None:
+    """Refuse a class that leaves an abstract method of a base unwritten."""
+    for name, (value, owner) in _attributes(cls, root).items():
+        if getattr(value, "__isabstractmethod__", False):
+            raise DefinitionError(
+                f"{cls.__name__}: `{owner.__name__}.{name}` is abstract. Write it, or make the "
+                f"class a base too: `class {cls.__name__}({owner.__name__}, abstract=True)`."
+            )

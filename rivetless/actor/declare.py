@@ -208,7 +208,8 @@ class Event(Generic[PayloadT]):
 
     def names(self, module_names: dict[str, Any], scope: Scope) -> None:
         """Say what the names in the payload's type mean, for types given as text."""
-        self._names = (module_names, scope)
+        if self._schema is None:
+            self._names = (module_names, scope)
 
     def resolve(self) -> Schema[Any]:
         """Build the schema.

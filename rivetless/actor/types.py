@@ -6,14 +6,20 @@ They are the class's type arguments and what its hooks' annotations say, and hav
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, NoReturn, TypeAlias, cast, get_args, get_origin
 
 from pydantic import ValidationError
 
-from rivetless.actor.annotations import Bindings, Scope, evaluate, hints_of, substitute
+from rivetless.actor.annotations import (
+    Bindings,
+    Scope,
+    evaluate,
+    hints_of,
+    module_names,
+    substitute,
+)
 from rivetless.actor.arguments import NO_DEFAULT
 from rivetless.errors import DefinitionError, validation_error
 from rivetless.serde import (
@@ -157,8 +163,7 @@ class TypesReader:
         )
 
     def _evaluate(self, annotation: Any) -> Any:
-        module_names = vars(sys.modules[self._cls.__module__])
-        return evaluate(annotation, module_names, self._scope)
+        return evaluate(annotation, module_names(self._cls), self._scope)
 
     def _read_state(self, annotation: Any) -> tuple[Schema[Any] | None, Maker | None]:
         makes = "create_state" in self._hooks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -424,10 +425,31 @@ async def test_inheritance() -> None:
     assert child.hooks == {"on_wake"}
     assert set(child.events) == {"changed"}
     assert child.state is not None
-    assert child.doc == "A mix-in that is no actor."
+    assert child.doc == "A base."
     assert await run(Child, "who") == "child of base"
     with pytest.raises(DefinitionError, match="Base is abstract"):
         definition_of(Base)
+
+
+def test_abstract_methods_have_to_be_written() -> None:
+    class Shape(Actor, ABC, abstract=True):
+        @action
+        @abstractmethod
+        async def area(self) -> float: ...
+
+    class Square(Shape):
+        @action
+        async def area(self) -> float:
+            return 1.0
+
+    assert set(definition_of(Square).actions) == {"area"}
+    with pytest.raises(DefinitionError, match=r"Blob: `Shape\.area` is abstract\. Write it"):
+
+        class Blob(Shape):
+            pass
+
+    with pytest.raises(DefinitionError, match="Shape is abstract"):
+        _ = Shape.__definition__
 
 
 def test_an_abstract_child_of_an_actor_is_abstract() -> None:
