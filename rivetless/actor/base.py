@@ -444,11 +444,14 @@ def definition_of(cls: object) -> ActorDefinition:
         raise DefinitionError(
             f"{cls!r} is no actor class. Derive one: `class Counter(Actor[CounterState])`."
         )
-    actor: type[Any] = cls
+    return _own_definition(cls)
+
+
+def _own_definition(cls: type[Any]) -> ActorDefinition:
     # An abstract class may inherit the definition of one that is not.
-    definition = vars(actor).get("__definition__")
+    definition = vars(cls).get("__definition__")
     if not isinstance(definition, ActorDefinition):
-        _refuse_abstract(actor)
+        _refuse_abstract(cls)
     return definition
 
 
