@@ -440,7 +440,7 @@ def definition_of(cls: object) -> ActorDefinition:
     Raises:
         DefinitionError: it is no actor class, or only a base for some.
     """
-    if not isinstance(cls, type) or not issubclass(cls, Actor):
+    if not isinstance(cls, type) or Actor not in cls.__mro__:
         raise DefinitionError(
             f"{cls!r} is no actor class. Derive one: `class Counter(Actor[CounterState])`."
         )
