@@ -130,7 +130,10 @@ class HttpLinks:
 async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
     """Read status, body, and whether the connection ends here."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    status = int(head[0].split(" ", 2)[1])
+    version, _, rest = head[0].partition(" ")
+    if not version.startswith("HTTP/1."):
+        raise ValueError("it speaks something else")
+    status = int(rest[:3])
     length, last = 0, False
     for line in head[1:]:
         name, _, value = line.partition(":")
