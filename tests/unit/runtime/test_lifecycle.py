@@ -24,10 +24,10 @@ from rivetless.runtime.commands import (
     Subscribe,
 )
 from rivetless.runtime.ports import ClosePush
-from rivetless.runtime.records import connection_record
-from rivetless.store.base import Changes, Collection, Host
+from rivetless.runtime.records import connection_keys, connection_record, subscription_record
+from rivetless.store.base import Changes, Collection, Conflict, Host, Store
 from rivetless.testing.clock import settle
-from rivetless.testing.stores import Fault
+from rivetless.testing.stores import Fault, StoreWrapper
 from tests.unit.runtime.worlds import Process, World
 
 log: list[str] = []
@@ -85,6 +85,10 @@ class Life(Actor[Diary]):
     async def entries(self) -> list[str]:
         self.vars["calls"] += 1
         return self.state.entries
+
+    @action
+    async def note(self) -> None:
+        self.state.entries.append("note")
 
     @action
     async def wait(self, name: str) -> bool:
@@ -358,20 +362,42 @@ async def test_a_connection_is_forgotten_once() -> None:
     assert raised.value.name == "connection.not_found"
 
 
-async def test_connections_conflict_with_nothing() -> None:
+class ConflictCounter(StoreWrapper):
+    """Counts the commits that a store refuses."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.conflicts = 0
+
+    async def commit(self, actor_id: str, changes: Changes, *, expected: int | None) -> int:
+        try:
+            return await self.inner.commit(actor_id, changes, expected=expected)
+        except Conflict:
+            self.conflicts += 1
+            raise
+
+
+async def test_ten_thousand_reconnects_beside_a_busy_actor_conflict_with_nothing() -> None:
     world = await World.open(Life)
+    counter = ConflictCounter(world.faults)
+    world.store.inner = counter
     one, two = world.process(), world.process()
     actor_id = await connect(one, "c0")
-    before = await world.store.load(actor_id)
-    assert before is not None
-    for n in range(50):
-        record = connection_record(ConnInfo(f"x{n}", "events", None, "h1", None))
-        changes = Changes(f"commit-{n}", puts=(record,))
-        await two.runtime.commit_loose(actor_id, changes)
-    after = await world.store.load(actor_id)
-    assert after is not None
-    assert after.version == before.version
-    assert len(await world.store.records(actor_id, Collection.CONNECTION)) == 51
+
+    async def reconnect(n: int) -> None:
+        conn = ConnInfo(f"x{n}", "events", None, "h1", None)
+        puts = (connection_record(conn), subscription_record("changed", conn.id, "h1"))
+        await two.runtime.commit_loose(actor_id, Changes(f"open-{n}", puts=puts))
+        gone = connection_keys(conn.id, ["changed"])
+        await two.runtime.commit_loose(actor_id, Changes(f"close-{n}", deletes=gone))
+
+    for hundred in range(100):
+        await asyncio.gather(
+            *(reconnect(100 * hundred + n) for n in range(100)), one.call("life", "note")
+        )
+    assert counter.conflicts == 0
+    assert (await one.call("life", "entries"))[-100:] == ["note"] * 100
+    assert len(await world.store.records(actor_id, Collection.CONNECTION)) == 1
 
 
 async def test_no_on_request_is_404() -> None:
