@@ -163,6 +163,11 @@ class Signature:
         """Check plain arguments; see ``ActionDefinition.bind``."""
         if self._simple and self._required <= len(args) <= len(self._checks):
             try:
+                # One argument or none is the usual call, and a comprehension costs more than both.
+                if not args:
+                    return [], {}
+                if len(args) == 1:
+                    return [self._checks[0](args[0])], {}
                 return [check(arg) for check, arg in zip(self._checks, args, strict=False)], {}
             except ValidationError:
                 pass  # the long way says what is wrong
