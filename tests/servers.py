@@ -1,11 +1,12 @@
 """Real servers in processes of their own, for tests of real sockets, real kills, real restarts."""
 
+import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Final, Self
 
@@ -14,56 +15,46 @@ START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class ServerProcess:
     """A registry served by a process of its own.
+
+    The port is this process's and stays open while the server is down: who connects meanwhile
+    waits, as behind a socket of systemd's, instead of being refused.
 
     Args:
         app: what is served, ``module:registry``.
         store: where actors last, as ``serve`` takes it.
         log: where the server's output goes.
-        port: where it listens; a free one by default. It stays the same over restarts.
         options: further options of ``serve``.
     """
 
-    def __init__(
-        self, app: str, store: str, log: Path, *, port: int | None = None, **options: object
-    ) -> None:
+    def __init__(self, app: str, store: str, log: Path, **options: object) -> None:
         self.app = app
         self.store = store
         self.log = log
-        self.port = port or free_port()
         self.options = options
         self._process: subprocess.Popen[bytes] | None = None
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listening.set_inheritable(True)
+        self.port: int = self._listening.getsockname()[1]
 
     @property
     def endpoint(self) -> str:
         """Where clients find it."""
         return f"http{'s' if self.options.get('https') else ''}://127.0.0.1:{self.port}"
 
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        assert self._process is not None
-        return self._process.pid
-
     def launch(self) -> None:
         """Start the process without waiting for it."""
         module, _, name = self.app.partition(":")
-        options = {"port": self.port, "store": self.store, **self.options}
+        descriptor = self._listening.fileno()
+        options = {"fd": descriptor, "store": self.store, **self.options}
         code = f"from {module} import {name} as registry; registry.serve(**{options!r})"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 cwd=ROOT,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
+                pass_fds=(descriptor,),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -72,17 +63,21 @@ class ServerProcess:
 
     def wait(self) -> None:
         """Wait until it answers."""
-        assert self._process is not None
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise RuntimeError(f"the server ended by itself:\n{self.output()}")
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                    return
-            except OSError:
-                time.sleep(0.01)
-        raise RuntimeError(f"the server did not come up:\n{self.output()}")
+        if self.options.get("https"):
+            context = ssl._create_unverified_context()
+            conn: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=START_SECONDS, context=context
+            )
+        else:
+            conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        try:
+            conn.request("GET", "/health")
+            answer = conn.getresponse()
+            answer.read()
+        except OSError as error:
+            raise RuntimeError(f"the server did not come up:\n{self.output()}") from error
+        finally:
+            conn.close()
 
     def start(self) -> Self:
         """Start the process and wait until it answers."""
@@ -114,6 +109,13 @@ class ServerProcess:
         self.stop()
         return self.start()
 
+    def close(self) -> None:
+        """Stop it and give the port back."""
+        try:
+            self.stop()
+        finally:
+            self._listening.close()
+
     def output(self) -> str:
         """Return what the server wrote."""
         return self.log.read_text(errors="replace")[-10_000:]
@@ -122,4 +124,4 @@ class ServerProcess:
         return self.start()
 
     def __exit__(self, *exc_info: object) -> None:
-        self.stop()
+        self.close()

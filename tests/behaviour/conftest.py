@@ -31,7 +31,7 @@ def server_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
 
     yield start
     for server in running.values():
-        server.stop()
+        server.close()
 
 
 async def _rig_world(cell: Cell, folder: Path) -> AsyncIterator[RigWorld]:
