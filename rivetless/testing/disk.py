@@ -60,13 +60,14 @@ class Disk(apsw.VFS):
     Attributes:
         name: under which SQLite knows it.
         operations: how many writes, syncs and truncations there were.
-        on_operation: called before each of them with its kind; may cut the power, or raise.
+        on_operation: called before each of them with its kind and the file's path; may cut the
+            power, or raise.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self.name = f"disk-{next(_numbers)}"
         self.operations = 0
-        self.on_operation: Callable[[str], None] | None = None
+        self.on_operation: Callable[[str, str], None] | None = None
         self._cut = False
         self._random = random.Random(seed)
         self._files: dict[str, _Content] = {}
@@ -124,18 +125,18 @@ class Disk(apsw.VFS):
         if path not in self._files:
             there = Path(path).read_bytes() if Path(path).exists() else b""
             self._files[path] = _Content(bytearray(there))
-        return _DiskFile(self, self._files[path], name, flags)
+        return _DiskFile(self, path, self._files[path], name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
-        self.operation("delete")
+        self.operation("delete", filename)
         super().xDelete(filename, syncdir)
         self._files.pop(filename, None)
 
-    def operation(self, kind: str) -> None:
+    def operation(self, kind: str, path: str) -> None:
         """Count an operation; refuse it if the power is cut."""
         self.operations += 1
         if self.on_operation is not None:
-            self.on_operation(kind)
+            self.on_operation(kind, path)
         if self._cut:
             raise apsw.IOError("the power is cut")
 
@@ -146,11 +147,13 @@ class _DiskFile(apsw.VFSFile):
     def __init__(
         self,
         disk: Disk,
+        path: str,
         content: _Content,
         name: str | apsw.URIFilename | None,
         flags: list[int],
     ) -> None:
         self._disk = disk
+        self._path = path
         self._content = content
         super().__init__("", name, flags)
 
@@ -158,7 +161,7 @@ class _DiskFile(apsw.VFSFile):
         written = bytes(data)
         was_cut = self._disk.is_cut
         try:
-            self._disk.operation("write")
+            self._disk.operation("write", self._path)
         except apsw.IOError:
             if not was_cut:
                 # The power was cut during this very write: a part of it may be there.
@@ -168,12 +171,12 @@ class _DiskFile(apsw.VFSFile):
         self._content.pending.append(_Write(offset, written))
 
     def xTruncate(self, newsize: int) -> None:
-        self._disk.operation("truncate")
+        self._disk.operation("truncate", self._path)
         super().xTruncate(newsize)
         self._content.pending.append(_Truncation(newsize))
 
     def xSync(self, flags: int) -> None:
-        self._disk.operation("sync")
+        self._disk.operation("sync", self._path)
         # Nothing needs to reach the real disk: the real power stays on.
         content = self._content
         for operation in content.pending:

@@ -92,7 +92,7 @@ def cut_and_examine(folder: Path, seed: int, synchronous: Synchronous) -> tuple[
     with Disk(seed) as disk:
         cut_at = random.Random(seed).randrange(1, MOST_OPERATIONS)
 
-        def count(_kind: str) -> None:
+        def count(_kind: str, _path: str) -> None:
             if disk.operations >= cut_at:
                 disk.cut()
 

@@ -24,14 +24,15 @@ class Checkpoints:
     """Makes checkpoints in a thread and with a connection of its own.
 
     Args:
-        connect: opens the connection.
+        db: the connection that writes.
+        connect: opens another.
     """
 
-    def __init__(self, connect: Callable[[], Database]) -> None:
+    def __init__(self, db: Database, connect: Callable[[], Database]) -> None:
         self._connect = connect
         self._worker = Worker("rivetless-checkpoint")
         self._db: Database | None = None
-        self._written = 0
+        self._written = _pages_written(db)
         self.under_way = False
         """Whether one has begun, and the log was not begun anew yet."""
 

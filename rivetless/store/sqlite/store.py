@@ -152,7 +152,7 @@ class SQLiteStore(Store):
         except BaseException:
             thread.stop()
             raise
-        checkpoints = Checkpoints(lambda: self._connection(_READER_CACHE_KIB))
+        checkpoints = Checkpoints(db, lambda: self._connection(_READER_CACHE_KIB))
         writer = Writer(
             db,
             thread,

@@ -1,0 +1,121 @@
+"""What changes are, and that merging and applying agree."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivetless.keys import Address, actor_id
+from rivetless.store.base import (
+    RECORD_FORMAT,
+    Changes,
+    Collection,
+    Creation,
+    Head,
+    Record,
+    RecordKey,
+    apply,
+    merge,
+)
+from rivetless.store.limits import commit_size
+from rivetless.testing.contracts import strategies
+
+ADDRESS = Address("default", "counter", ("a",))
+ID = actor_id(ADDRESS, 1)
+NEWBORN = apply(None, ID, Changes("c0", create=Creation(ADDRESS, 1.0), state=b"s"), 1)
+
+some_changes = strategies.any_changes()
+
+
+def forget(head: Head) -> Head:
+    """Leave out what merging does not keep apart."""
+    return replace(head, version=0, commits=())
+
+
+def records_after(records: dict[tuple[str, bytes], Record], changes: Changes) -> None:
+    """Do to records what a store does."""
+    for name in changes.deletes:
+        records.pop((name.collection, name.key), None)
+    for record in changes.puts:
+        records[record.collection, record.key] = record
+
+
+@given(st.lists(some_changes, min_size=1, max_size=5))
+def test_merged_changes_do_what_each_would(steps: list[Changes]) -> None:
+    head, version = NEWBORN, 1
+    records: dict[tuple[str, bytes], Record] = {}
+    for step in steps:
+        version += step.versioned
+        head = apply(head, ID, step, version)
+        records_after(records, step)
+
+    together = steps[0]
+    for step in steps[1:]:
+        together = merge(together, step)
+    grouped: dict[tuple[str, bytes], Record] = {}
+    records_after(grouped, together)
+    assert forget(apply(NEWBORN, ID, together, 2)) == forget(head)
+    assert list(apply(NEWBORN, ID, together, 2).outbox) == list(head.outbox)
+    assert grouped == records
+    assert together.commit_id == steps[-1].commit_id
+
+
+@given(some_changes, some_changes, some_changes)
+def test_merging_is_associative(one: Changes, two: Changes, three: Changes) -> None:
+    left, right = merge(merge(one, two), three), merge(one, merge(two, three))
+    assert apply(NEWBORN, ID, left, 2) == apply(NEWBORN, ID, right, 2)
+
+
+def test_a_creation_takes_what_follows_with_it() -> None:
+    creation = Changes("c1", create=Creation(ADDRESS, 1.0), state=b"1")
+    together = merge(creation, Changes("c2", state=b"2", counters={"n": 1}))
+    head = apply(None, ID, together, 1)
+    assert (head.address, head.state, head.created_at) == (ADDRESS, b"2", 1.0)
+    assert (dict(head.counters), head.commits) == ({"n": 1}, ("c2",))
+
+
+def test_nothing_follows_a_destruction() -> None:
+    together = merge(Changes("c1", state=b"1", destroyed_at=5.0), Changes("c2", state=b"2"))
+    head = apply(NEWBORN, ID, together, 2)
+    assert (head.state, head.destroyed_at) == (None, 5.0)
+
+
+def test_changes_to_nobody_must_create() -> None:
+    with pytest.raises(ValueError, match="must create"):
+        apply(None, ID, Changes("c", state=b""), 1)
+
+
+def test_commutative_changes_leave_a_newer_format_alone() -> None:
+    newer = replace(NEWBORN, format=RECORD_FORMAT + 1, code_version=9)
+    assert apply(newer, ID, Changes("c", counters={"n": 1}), 1).format == RECORD_FORMAT + 1
+    assert apply(newer, ID, Changes("c", touch=True), 2).format == RECORD_FORMAT
+
+
+@given(strategies.changes(versioned=True))
+def test_versioned_changes_are_versioned(changes: Changes) -> None:
+    assert changes.versioned
+    assert not changes.empty
+
+
+@given(strategies.changes(versioned=False))
+def test_commutative_changes_are_not(changes: Changes) -> None:
+    assert not changes.versioned
+
+
+def test_empty_changes_are_empty() -> None:
+    assert Changes("c").empty
+    assert Changes("c", code_version=3).empty
+    assert not Changes("c", armed_until=None).empty
+    assert not Changes("c", deletes=(RecordKey(Collection.REPLY, b""),)).empty
+
+
+def test_size_counts_values_and_keys() -> None:
+    changes = Changes(
+        "c",
+        state=b"12345",
+        puts=(Record(Collection.REPLY, b"ab", b"cde"),),
+        deletes=(RecordKey(Collection.REPLY, b"abcd"),),
+    )
+    assert commit_size(changes) == 5 + 5 + 4
+    assert commit_size(Changes("c", state=None)) == 0
