@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from rivetless.clock import Clock
 from rivetless.errors import ActorError, forbidden, make, public_error
@@ -256,8 +257,11 @@ async def accept(exchange: Exchange) -> list[str]:
 
 def _prefix(exchange: Exchange) -> str:
     """Return the path that the paths of ours come after, as the client sees them."""
+    raw_path: bytes | None = exchange.scope.get("raw_path")
+    if raw_path is not None:
+        return raw_path.decode("latin-1").removesuffix(exchange.path)
     path: str = exchange.scope["path"]
     root: str = exchange.scope.get("root_path", "")
-    if root and not path.startswith(root):
+    if not path.startswith(root):
         path = root + path
-    return path.removesuffix(exchange.path)
+    return quote(path).removesuffix(exchange.path)

@@ -223,22 +223,22 @@ def local_path(scope: Scope) -> str:
         path = path[len(root) :]
     raw: bytes | None = scope.get("raw_path")
     if raw is None:
-        encoded = quote(path, safe="/~!$&'()*+,;=:@-._")
-    else:
-        encoded = raw.decode("latin-1")
-        if "%" not in encoded:
-            encoded = path if encoded.endswith(path) else encoded
-        else:
-            encoded = _tail(encoded, path)
-    return encoded or "/"
+        return quote(path, safe="/~!$&'()*+,;=:@-._") or "/"
+    encoded = raw.decode("latin-1")
+    return encoded if encoded == path else _tail(encoded, path) or "/"
 
 
 def _tail(encoded: str, decoded: str) -> str:
-    """Return the end of an encoded path that decodes to ``decoded``."""
+    """Return the end of an encoded path that decodes to ``decoded``.
+
+    Litestar ends every path with a slash, so slashes at the end count in the encoded one only.
+    """
+    wanted = decoded.rstrip("/")
     start = 0
     while start >= 0:
-        if unquote(encoded[start:]) == decoded:
-            return encoded[start:]
+        tail = encoded[start:]
+        if unquote(tail).rstrip("/") == wanted:
+            return tail
         start = encoded.find("/", start + 1)
     return quote(decoded)
 

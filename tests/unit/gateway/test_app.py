@@ -70,12 +70,18 @@ async def test_what_only_begins_like_the_base_path_is_not_below_it(world: World)
         ({"path": "/a b", "raw_path": b"/mnt/a%20b", "root_path": "/mnt"}, "/a%20b"),
         # A key with a slash in it.
         ({**paths("/m%20t/x/a%2Fb"), "root_path": "/m t"}, "/x/a%2Fb"),
+        ({**paths("/x/a%2Fb/"), "root_path": ""}, "/x/a%2Fb/"),
         # No raw path at all.
         ({"path": "/mnt/é", "root_path": "/mnt"}, "/%C3%A9"),
         ({"path": "/mnt", "raw_path": b"/mnt", "root_path": "/mnt"}, "/"),
         ({"path": "/mntx", "raw_path": b"/mntx", "root_path": "/mnt"}, "/mntx"),
         ({"path": "/a//b", "raw_path": b"/a//b", "root_path": ""}, "/a//b"),
         ({"path": "/\ufffd", "raw_path": b"/%ff", "root_path": ""}, "/%ff"),
+        # Litestar: cut, without a root path, and with a slash at the end that was not there.
+        ({"path": "/a/b/", "raw_path": b"/mnt/a/b", "root_path": ""}, "/a/b"),
+        ({"path": "/a/b/", "raw_path": b"/mnt/a%2Fb", "root_path": ""}, "/a%2Fb"),
+        ({"path": "/", "raw_path": b"/mnt", "root_path": ""}, "/"),
+        ({"path": "/a/", "raw_path": b"/a/", "root_path": ""}, "/a/"),
         # A path that its raw form has nothing to do with.
         ({"path": "/a b", "raw_path": b"/%63", "root_path": ""}, "/a%20b"),
     ],
