@@ -1,11 +1,12 @@
 """What the examples' tests share."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.servers import ServerProcess
+from tests.dev_server import DevServer
 
 
 @pytest.fixture
@@ -15,15 +16,11 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[[str], ServerProcess]]:
-    """Run `rivetless dev` in a process of its own: ``serve("examples.chat.app:registry")``."""
-    running: list[ServerProcess] = []
-
-    def start(app: str) -> ServerProcess:
-        server = ServerProcess(app, f"sqlite:{tmp_path / 'actors.db'}", tmp_path / "log.txt")
-        running.append(server)
-        return server.start()
-
-    yield start
-    for server in running:
-        server.stop()
+def serve(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Run ``rivetless dev`` and get its URL: ``serve("examples.chat.app:registry")``."""
+    with ExitStack() as running:
+        yield (
+            lambda app: (
+                running.enter_context(DevServer(app, f"sqlite:{tmp_path / 'actors.db'}")).endpoint
+            )
+        )

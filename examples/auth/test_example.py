@@ -9,7 +9,6 @@ from examples.auth.app import Credentials, Document
 from examples.auth.tokens import Role, issue
 from rivetless import ActorError
 from rivetless.testing.rig import Rig
-from tests.servers import ServerProcess
 
 KEY = ["acme", "plan"]
 
@@ -75,9 +74,9 @@ async def test_a_guarded_event(rig: Rig) -> None:
 
 
 async def test_over_the_network(
-    serve: Callable[[str], ServerProcess], capsys: pytest.CaptureFixture[str]
+    serve: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await client.main(serve("examples.auth.app:registry").endpoint)
+    await client.main(serve("examples.auth.app:registry"))
     assert capsys.readouterr().out.splitlines() == [
         "edited by Ann",
         "Make it so.",

@@ -28,13 +28,20 @@ class RoomState(BaseModel):
 class Member(BaseModel):
     """What each connection has of its own."""
 
+    id: str
     name: str
-    since: datetime
 
 
 class Typing(BaseModel):
     name: str
     active: bool
+
+
+class Snapshot(BaseModel):
+    """What somebody who comes in sees."""
+
+    messages: list[Message]
+    members: list[Member]
 
 
 class JoinParams(BaseModel):
@@ -77,7 +84,8 @@ class ChatRoom(Actor[RoomState, Member, JoinParams], icon="comments"):
     """A room. Its key is its name."""
 
     new_message = Event[Message]()
-    members_changed = Event[list[Member]]()
+    joined = Event[Member]()
+    left = Event[Member]()
     typing = Event[Typing]()
 
     async def on_create(self) -> None:
@@ -87,26 +95,21 @@ class ChatRoom(Actor[RoomState, Member, JoinParams], icon="comments"):
 
     # --8<-- [start:presence]
     async def create_conn_state(self, params: JoinParams) -> Member:
-        return Member(name=params.name.strip(), since=datetime.now(UTC))
+        return Member(id=self.conn.id, name=params.name.strip())
 
     async def on_connect(self, conn: Conn[Member, JoinParams]) -> None:
-        members = await self._members()
-        conn.send(self.members_changed, members)  # it has not subscribed yet
-        self.broadcast(self.members_changed, members)
+        self.broadcast(self.joined, conn.state)
 
     async def on_disconnect(self, conn: Conn[Member, JoinParams]) -> None:
-        self.broadcast(self.members_changed, await self._members())
-
-    async def _members(self) -> list[Member]:
-        members = [conn.state async for conn in self.conns]
-        return sorted(members, key=lambda member: member.since)
-
-    # --8<-- [end:presence]
+        self.broadcast(self.left, conn.state)
 
     @action
-    async def history(self) -> list[Message]:
-        """Return the newest messages, oldest first."""
-        return self.state.messages
+    async def snapshot(self) -> Snapshot:
+        """Return what there is now; from then on the events tell what changes."""
+        members = [conn.state async for conn in self.conns]
+        return Snapshot(messages=self.state.messages, members=members)
+
+    # --8<-- [end:presence]
 
     @action
     async def send_message(self, text: str) -> Message:

@@ -11,8 +11,8 @@ def show_message(message: Message) -> None:
     print(f"{message.author}: {message.text}")
 
 
-def show_members(members: list[Member]) -> None:
-    print("here:", ", ".join(member.name for member in members))
+def show_newcomer(member: Member) -> None:
+    print(f"{member.name} has joined")
 
 
 async def main(
@@ -23,8 +23,10 @@ async def main(
         # --8<-- [start:connect]
         async with client.connect(room, JoinParams(name=name)) as connection:
             connection.on(ChatRoom.new_message, show_message)
-            connection.on(ChatRoom.members_changed, show_members)
+            connection.on(ChatRoom.joined, show_newcomer)
             connection.on_status(lambda status: print("connection:", status))
+            room_now = await connection.actor.snapshot()  # after `on`, so nothing is missed
+            print("here:", ", ".join(member.name for member in room_now.members))
             try:
                 await connection.actor.send_message(text)
             except ActorError as error:

@@ -11,17 +11,11 @@ from examples.chat.app import (
     ChatRoom,
     Directory,
     JoinParams,
-    Member,
     Message,
     Typing,
 )
 from rivetless import ActorError, Client
 from rivetless.testing.rig import Rig
-from tests.servers import ServerProcess
-
-
-def names(members: list[Member]) -> list[str]:
-    return [member.name for member in members]
 
 
 # --8<-- [start:two]
@@ -35,7 +29,7 @@ async def test_everybody_sees_a_message(rig: Rig) -> None:
         said = await ann.actor.send_message("  hello  ")
         assert said.author == "Ann"
         assert await anext(heard) == said
-        assert await bob.actor.history() == [said]
+        assert (await bob.actor.snapshot()).messages == [said]
 
 
 # --8<-- [end:two]
@@ -43,16 +37,17 @@ async def test_everybody_sees_a_message(rig: Rig) -> None:
 
 async def test_presence(rig: Rig) -> None:
     room = rig.client.get_or_create(ChatRoom, "lobby")
-    seen: list[list[str]] = []
+    seen: list[str] = []
     async with rig.client.connect(room, JoinParams(name="Ann")) as ann:
-        ann.on(ChatRoom.members_changed, lambda members: seen.append(names(members)))
+        ann.on(ChatRoom.joined, lambda member: seen.append(f"+{member.name}"))
+        ann.on(ChatRoom.left, lambda member: seen.append(f"-{member.name}"))
+        assert [member.name for member in (await ann.actor.snapshot()).members] == ["Ann"]
+        async with rig.client.connect(room, JoinParams(name=" Bob ")) as bob:
+            members = (await bob.actor.snapshot()).members
+            assert sorted(member.name for member in members) == ["Ann", "Bob"]
         await rig.settle()
-        assert seen == [["Ann"]]
-        async with rig.client.connect(room, JoinParams(name=" Bob ")):
-            await rig.settle()
-            assert seen[-1] == ["Ann", "Bob"]
-        await rig.settle()
-        assert seen[-1] == ["Ann"]
+        assert seen == ["+Bob", "-Bob"]
+        assert [member.name for member in (await ann.actor.snapshot()).members] == ["Ann"]
 
 
 async def test_typing_reaches_the_others_and_is_not_stored(rig: Rig) -> None:
@@ -83,13 +78,13 @@ async def test_what_cannot_be_said(rig: Rig, text: str, code: str) -> None:
     with pytest.raises(ActorError) as refused:
         await room.send_message(text)
     assert (refused.value.group, refused.value.code) == ("user", code)
-    assert await room.history() == []
+    assert (await room.snapshot()).messages == []
 
 
 async def test_a_name_is_needed(rig: Rig) -> None:
     room = rig.client.get_or_create(ChatRoom, "lobby", params={"name": "  "})
     with pytest.raises(ActorError) as refused:
-        await room.history()
+        await room.snapshot()
     assert refused.value.code == "validation_error"
 
 
@@ -97,15 +92,15 @@ async def test_old_messages_are_forgotten(rig: Rig) -> None:
     room = rig.client.get_or_create(ChatRoom, "lobby", params=JoinParams(name="Ann"))
     for number in range(REMEMBERED + 2):
         await room.send_message(str(number))
-    history: list[Message] = await room.history()
-    assert len(history) == REMEMBERED
-    assert history[0].id == 3
+    messages: list[Message] = (await room.snapshot()).messages
+    assert len(messages) == REMEMBERED
+    assert messages[0].id == 3
 
 
 async def test_rooms_are_listed(rig: Rig) -> None:
     directory = rig.client.get_or_create(Directory)
     for name in ("lobby", "garden", "lobby"):
-        await rig.client.get_or_create(ChatRoom, name, params=JoinParams(name="Ann")).history()
+        await rig.client.get_or_create(ChatRoom, name, params=JoinParams(name="Ann")).snapshot()
     assert await directory.rooms() == ["garden", "lobby"]
 
 
@@ -118,13 +113,13 @@ async def test_connections_outlive_the_process(rig: Rig) -> None:
 
 
 async def test_over_the_network(
-    serve: Callable[[str], ServerProcess], capsys: pytest.CaptureFixture[str]
+    serve: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    endpoint = serve("examples.chat.app:registry").endpoint
+    endpoint = serve("examples.chat.app:registry")
     await client.main("Ann", "hello", endpoint, stay=0.2)
     async with Client(endpoint) as other:
         room = other.get(ChatRoom, "lobby", params=JoinParams(name="Bob"))
-        assert [message.text for message in await room.history()] == ["hello"]
+        assert [message.text for message in (await room.snapshot()).messages] == ["hello"]
     out = capsys.readouterr().out
     assert "Ann: hello" in out
     assert "here: Ann" in out

@@ -11,7 +11,6 @@ from examples.quickstart import client
 from examples.quickstart.app import Counter
 from rivetless.testing.rig import Rig
 from tests.conftest import NODE_MODULES
-from tests.servers import ServerProcess
 
 APP = "examples.quickstart.app:registry"
 
@@ -36,18 +35,18 @@ async def test_tells_everybody(rig: Rig) -> None:
 
 
 async def test_python_client(
-    serve: Callable[[str], ServerProcess], capsys: pytest.CaptureFixture[str]
+    serve: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await client.main(serve(APP).endpoint)
+    await client.main(serve(APP))
     assert capsys.readouterr().out.splitlines() == ["changed: 3", "returned: 3", "returned: 4"]
 
 
 @pytest.mark.node
-def test_javascript_client(serve: Callable[[str], ServerProcess], tmp_path: Path) -> None:
+def test_javascript_client(serve: Callable[[str], str], tmp_path: Path) -> None:
     shutil.copy(Path(__file__).with_name("client.mjs"), tmp_path)
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
     done = subprocess.run(
-        ["node", "client.mjs", serve(APP).endpoint],
+        ["node", "client.mjs", serve(APP)],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -6,7 +6,6 @@ import httpx
 
 from examples.raw_http.app import Album
 from rivetless.testing.rig import Rig
-from tests.servers import ServerProcess
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -56,8 +55,8 @@ async def test_what_is_refused(rig: Rig) -> None:
     assert (await rig.client.fetch(album, "/pictures", method="PUT")).status == 405
 
 
-async def test_over_the_network(serve: Callable[[str], ServerProcess]) -> None:
-    endpoint = serve("examples.raw_http.app:registry").endpoint
+async def test_over_the_network(serve: Callable[[str], str]) -> None:
+    endpoint = serve("examples.raw_http.app:registry")
     base = f"{endpoint}/gateway/album"
     target = {
         "rvt-namespace": "default",

@@ -9,7 +9,6 @@ from examples.raw_websocket import client
 from examples.raw_websocket.app import Reading, SensorHub
 from rivetless import ActorError
 from rivetless.testing.rig import Rig
-from tests.servers import ServerProcess
 
 
 # --8<-- [start:talk]
@@ -83,9 +82,9 @@ async def test_another_path_is_refused(rig: Rig) -> None:
 
 
 async def test_over_the_network(
-    serve: Callable[[str], ServerProcess], capsys: pytest.CaptureFixture[str]
+    serve: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await client.main(serve("examples.raw_websocket.app:registry").endpoint)
+    await client.main(serve("examples.raw_websocket.app:registry"))
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("hub says")] == [
         "hub says: HELLO",

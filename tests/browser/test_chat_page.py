@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.browser import Browser, Page
-from tests.servers import ROOT, ServerProcess
+from tests.dev_server import ROOT, DevServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.node, pytest.mark.timeout(120)]
 
@@ -24,14 +24,13 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    store = f"sqlite:{tmp_path / 'actors.db'}"
-    with ServerProcess("examples.chat.app:registry", store, tmp_path / "log.txt") as server:
+def server(tmp_path: Path) -> Iterator[DevServer]:
+    with DevServer("examples.chat.app:registry", f"sqlite:{tmp_path / 'actors.db'}") as server:
         yield server
 
 
 @pytest.fixture
-def page_url(server: ServerProcess, tmp_path: Path) -> Iterator[str]:
+def page_url(server: DevServer, tmp_path: Path) -> Iterator[str]:
     """Build the page for the server and serve it."""
     built = tmp_path / "page"
     subprocess.run(
@@ -73,7 +72,7 @@ def test_page_has_the_right_types() -> None:
     subprocess.run(["node", "node_modules/typescript/bin/tsc", "--noEmit"], cwd=WEB, check=True)
 
 
-def test_two_people_chat(server: ServerProcess, page_url: str, browser: Browser) -> None:
+def test_two_people_chat(server: DevServer, page_url: str, browser: Browser) -> None:
     ann = join(browser, page_url, "Ann")
     bob = join(browser, page_url, "Bob")
     for page in (ann, bob):
@@ -97,9 +96,7 @@ def test_two_people_chat(server: ServerProcess, page_url: str, browser: Browser)
     assert browser.told() == []
 
 
-def test_messages_outlive_the_server(
-    server: ServerProcess, page_url: str, browser: Browser
-) -> None:
+def test_messages_outlive_the_server(server: DevServer, page_url: str, browser: Browser) -> None:
     ann = join(browser, page_url, "Ann")
     bob = join(browser, page_url, "Bob")
     say(ann, "before")
@@ -120,9 +117,7 @@ def test_messages_outlive_the_server(
     assert ann.texts(".bubble") == ["before", "after"]
 
 
-def test_rooms_are_apart_and_listed(
-    server: ServerProcess, page_url: str, browser: Browser
-) -> None:
+def test_rooms_are_apart_and_listed(server: DevServer, page_url: str, browser: Browser) -> None:
     ann = join(browser, page_url, "Ann")
     bob = join(browser, page_url, "Bob")
     ann.fill("#new-room input", "garden & shed")
@@ -138,7 +133,7 @@ def test_rooms_are_apart_and_listed(
     bob.wait(".bubble:has-text('nobody hears this')")
 
 
-def test_errors_are_shown(server: ServerProcess, page_url: str, browser: Browser) -> None:
+def test_errors_are_shown(server: DevServer, page_url: str, browser: Browser) -> None:
     ann = join(browser, page_url, "Ann")
     say(ann, "x" * 1001)
     ann.wait(".toast:has-text('A message has at most 1000 characters.')")

@@ -1,6 +1,6 @@
 import "./style.css";
 
-import { join, listRooms, type Listener, type Message, type Problem, type Room } from "./room";
+import { join, listRooms, type Listener, type Member, type Message, type Problem, type Room } from "./room";
 import { avatar, find, showMembers, showMessages, showRooms, showStatus, showTyping, toast } from "./view";
 
 const TYPING_AGAIN = 2_000;
@@ -80,26 +80,47 @@ function enter(): void {
 }
 
 function listen(): Listener {
-  const known = new Map<number, Message>();
+  const messages = new Map<number, Message>();
+  const members = new Map<string, Member>();
+  const gone = new Set<string>();
   const typing = new Map<string, ReturnType<typeof setTimeout>>();
   let wasConnected = false;
-  let current = true;
 
   const stopTyping = (name: string): void => {
     clearTimeout(typing.get(name));
     typing.delete(name);
   };
 
+  const show = (): void => {
+    showMessages([...messages.values()].sort((a, b) => a.id - b.id), me);
+    showMembers([...members.values()], me);
+    showTyping([...typing.keys()]);
+  };
+
   const listener: Listener = {
-    messages(messages) {
-      for (const message of messages) {
-        known.set(message.id, message);
-        stopTyping(message.author);
+    snapshot(snapshot) {
+      for (const message of snapshot.messages) messages.set(message.id, message);
+      members.clear();
+      for (const member of snapshot.members) {
+        // An answer can be older than an event that came before it.
+        if (!gone.has(member.id)) members.set(member.id, member);
       }
-      showMessages([...known.values()].sort((a, b) => a.id - b.id), me);
-      showTyping([...typing.keys()]);
+      show();
     },
-    members: (members) => showMembers(members, me),
+    message(message) {
+      messages.set(message.id, message);
+      stopTyping(message.author);
+      show();
+    },
+    joined(member) {
+      members.set(member.id, member);
+      show();
+    },
+    left(member) {
+      gone.add(member.id);
+      members.delete(member.id);
+      show();
+    },
     typing({ name, active }) {
       stopTyping(name);
       if (active) {
@@ -112,11 +133,8 @@ function listen(): Listener {
       wasConnected ||= status === "connected";
     },
     problem(problem) {
-      // Refused at the door: the name or the room is not acceptable.
-      if (!wasConnected && current && problem.group !== "client") {
-        current = false;
-        ask(problem.message);
-      } else toast(problem.message);
+      if (wasConnected) toast(problem.message);
+      else ask(problem.message); // refused at the door: the name is not acceptable
     },
   };
   return listener;

@@ -70,7 +70,7 @@ export function showMembers(members: Member[], me: string): void {
   for (const { name } of members) windows.set(name, (windows.get(name) ?? 0) + 1);
   find("#count").textContent = windows.size ? String(windows.size) : "";
   find("#members").replaceChildren(
-    ...[...windows].map(([name, count]) => {
+    ...[...windows].sort(([a], [b]) => a.localeCompare(b)).map(([name, count]) => {
       const item = make("li", "");
       item.append(avatar(name), make("span", "name", name));
       if (name === me) item.append(make("span", "note", "you"));
