@@ -8,9 +8,10 @@ imports nothing of ours.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, NoReturn
+
+from rivetless.frozen import frozen
 
 __all__ = [
     "CODES",
@@ -49,7 +50,7 @@ INTERNAL_MESSAGE: Final = "An internal error occurred"
 """What a client reads instead of a message that is not public."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActorSpecifier:
     """Which actor an error comes from.
 

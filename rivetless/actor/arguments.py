@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
 from rivetless.actor.annotations import Bindings, Scope, hints_of, substitute
 from rivetless.errors import ActorError, DefinitionError, validation_error
+from rivetless.frozen import frozen
 from rivetless.serde import (
     ForwardReferenceError,
     Schema,
@@ -30,7 +30,7 @@ NO_DEFAULT: Final = inspect.Parameter.empty
 _KIND = inspect.Parameter
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """One parameter of an action.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 
@@ -28,6 +28,7 @@ from rivetless.actor.names import class_name, member_name, why_not
 from rivetless.actor.options import ActorOptions, read_options
 from rivetless.actor.types import TypesReader
 from rivetless.errors import DefinitionError
+from rivetless.frozen import frozen
 from rivetless.serde import ForwardReferenceError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _PLUMBING: Final = (object, Generic, Protocol)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keywords:
     """What a class statement was given: ``class ChatRoom(Actor, name="chatRoom"):``.
 
@@ -55,7 +56,7 @@ class Keywords:
     options: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inherited:
     """What a class passes on to those that derive from it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import (
     TYPE_CHECKING,
@@ -33,6 +32,7 @@ from rivetless.actor.annotations import (
 from rivetless.actor.names import member_name, why_not
 from rivetless.actor.options import seconds
 from rivetless.errors import DefinitionError, validation_error
+from rivetless.frozen import frozen
 from rivetless.serde import Schema, issues, schema_of, type_name
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ ACTION_MARK: Final = "__rivetless_action__"
 """The attribute of a function that ``@action`` leaves behind."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionOptions:
     """What ``@action`` was given.
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from rivetless.frozen import frozen
 
 if TYPE_CHECKING:
     import logging
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RequestInfo:
     """The HTTP request or upgrade behind a turn, as plain data (it is stored with connections).
 
@@ -38,7 +39,7 @@ class RequestInfo:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConnInfo:
     """A connection as the store knows it, without its state.
 

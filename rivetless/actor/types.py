@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, NoReturn, TypeAlias, cast, get_args, get_origin
 
 from pydantic import ValidationError
@@ -22,6 +21,7 @@ from rivetless.actor.annotations import (
 )
 from rivetless.actor.arguments import NO_DEFAULT
 from rivetless.errors import DefinitionError, validation_error
+from rivetless.frozen import frozen
 from rivetless.serde import (
     ForwardReferenceError,
     Schema,
@@ -37,7 +37,7 @@ Maker: TypeAlias = Callable[[], Any]
 """Makes a new value of a type."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActorTypes:
     """What an actor keeps and receives.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rivetless.errors import ActorError
+from rivetless.frozen import frozen
 from rivetless.protocol.messages import QueueStatus
 from rivetless.protocol.targets import ById, ByKey, Target
 
@@ -38,7 +38,7 @@ def describe(target: Target) -> str:
     return f"{target.name}[{', '.join(map(repr, target.key))}]"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Which turn a call belongs to; empty for calls from outside.
 
@@ -56,7 +56,7 @@ class Origin:
 NOWHERE = Origin()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionCall:
     """Call an action without a connection.
 
@@ -78,7 +78,7 @@ class ActionCall:
     origin: Origin = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueueSend:
     """Send a message to a queue.
 
@@ -103,7 +103,7 @@ class QueueSend:
     origin: Origin = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueueReply:
     """What became of a message.
 
@@ -117,7 +117,7 @@ class QueueReply:
     response: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchRequest:
     """An HTTP request for ``on_request``.
 
@@ -140,7 +140,7 @@ class FetchRequest:
     origin: Origin = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FetchResponse:
     """The answer to ``Client.fetch``.
 
@@ -204,7 +204,7 @@ class FetchResponse:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SocketRequest:
     """Open a socket to an actor.
 
@@ -222,7 +222,7 @@ class SocketRequest:
     origin: Origin = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Location:
     """Find an actor's id, or create the actor.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
+
+from rivetless.frozen import frozen
 
 __all__ = ["DEFAULT_ENDPOINT", "Endpoint", "find_endpoint"]
 
@@ -17,7 +18,7 @@ DEFAULT_POOL: Final = "default"
 _SLASHES: Final = re.compile("/{2,}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """A server, seen by one client.
 
@@ -57,7 +58,7 @@ class Endpoint:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Parsed:
     url: str
     namespace: str | None

@@ -7,7 +7,6 @@ name takes every call as it comes.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from rivetless.actor.base import Actor
 from rivetless.actor.definition import ActionDefinition, ActorDefinition
 from rivetless.client.calls import Target, describe
+from rivetless.frozen import frozen
 
 if TYPE_CHECKING:
     from rivetless.client.client import Client
@@ -28,7 +28,7 @@ Params: TypeAlias = object | Callable[[], Awaitable[object]]
 """Connection parameters, or what makes them for each attempt."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binding:
     """What a handle knows. It hides behind one attribute, so that no action's name is taken.
 
@@ -111,7 +111,7 @@ def definition_of(actor: type[Any] | str) -> tuple[str, ActorDefinition | None]:
 # -- by name ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _NamedAction:
     """An action of which only the name is known; or a group, which its attributes tell."""
 
@@ -202,7 +202,7 @@ def _explain(definition: ActorDefinition, path: tuple[str, ...]) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Group:
     """A group of actions: ``handle.users``."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rivetless.errors import missing_extra
+from rivetless.frozen import frozen
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -22,7 +22,7 @@ _NAMES: Final = ("localhost",)
 _ADDRESSES: Final = ("127.0.0.1", "::1")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalCertificate:
     """Where a certificate is.
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pydantic_core import to_jsonable_python
 
 from rivetless.errors import ActorError, invalid_request, make
+from rivetless.frozen import frozen
 from rivetless.protocol.codec import EncodingName
 from rivetless.protocol.json_codec import json_loads
 from rivetless.protocol.percent import decode as percent_decode
@@ -137,7 +137,7 @@ def _check_params_size(size: int) -> None:
 # -- subprotocols --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subprotocols:
     """What a client says in the subprotocols it offers; browsers let it say nothing else.
 

@@ -6,10 +6,10 @@ are *plain* values: what ``values.untag`` makes of wire data and ``values.tag`` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from rivetless.errors import ActorError, ActorSpecifier
+from rivetless.frozen import frozen
 
 __all__ = [
     "CURRENT_VERSION",
@@ -45,7 +45,7 @@ QueueStatus = Literal["completed", "timedOut"]
 # -- client to server ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionRequest:
     """Call an action over a connection.
 
@@ -60,7 +60,7 @@ class ActionRequest:
     args: list[object]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubscriptionRequest:
     """Start or stop to listen to an event.
 
@@ -76,7 +76,7 @@ class SubscriptionRequest:
 # -- server to client ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Init:
     """The first frame of a connection.
 
@@ -89,7 +89,7 @@ class Init:
     connection_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ErrorFrame:
     """An action, or the connection itself, failed.
 
@@ -119,7 +119,7 @@ class ErrorFrame:
         return ActorError(self.group, self.code, self.message, self.metadata, actor=self.actor)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionResponse:
     """An action's result.
 
@@ -132,7 +132,7 @@ class ActionResponse:
     output: object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """An event, for connections that listen to it.
 
@@ -148,7 +148,7 @@ class Event:
 # -- HTTP bodies ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpActionRequest:
     """Body of ``POST /action/{name}``.
 
@@ -159,7 +159,7 @@ class HttpActionRequest:
     args: list[object]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpActionResponse:
     """Answer to ``POST /action/{name}``.
 
@@ -170,7 +170,7 @@ class HttpActionResponse:
     output: object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpQueueSendRequest:
     """Body of ``POST /queue/{name}``.
 
@@ -187,7 +187,7 @@ class HttpQueueSendRequest:
     timeout: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpQueueSendResponse:
     """Answer to ``POST /queue/{name}``.
 
@@ -200,7 +200,7 @@ class HttpQueueSendResponse:
     response: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpError:
     """Body of every answer that is not 2xx.
 

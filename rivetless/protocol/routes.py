@@ -6,10 +6,10 @@ is one character (Latin-1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from rivetless.errors import invalid_request, method_not_allowed, route_not_found
+from rivetless.frozen import frozen
 from rivetless.protocol import percent
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Action:
     """``POST /action/{name}``.
 
@@ -51,7 +51,7 @@ class Action:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QueueSend:
     """``POST /queue/{name}``.
 
@@ -62,7 +62,7 @@ class QueueSend:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawRequest:
     """Any method on ``/request…``, for the actor's ``on_request``.
 
@@ -73,7 +73,7 @@ class RawRequest:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inspector:
     """``/inspector/…``.
 
@@ -84,32 +84,32 @@ class Inspector:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Root:
     """``GET /``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Health:
     """``GET /health``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metadata:
     """``GET /metadata``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Metrics:
     """``GET /metrics``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connect:
     """A socket on ``/connect``: a connection with frames."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawSocket:
     """A socket on ``/websocket…``, for the actor's ``on_websocket``.
 
@@ -120,7 +120,7 @@ class RawSocket:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InspectorSocket:
     """A socket on ``/inspector/connect``."""
 

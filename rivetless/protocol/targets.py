@@ -11,11 +11,11 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
 
 from rivetless.errors import ActorError, invalid_request, make
+from rivetless.frozen import frozen
 from rivetless.keys import EMPTY_KEY, Address, Key, from_query
 from rivetless.protocol import cbor, headers, percent
 from rivetless.protocol.headers import Subprotocols
@@ -40,7 +40,7 @@ MAX_URL_INPUT_BYTES: Final = 4096
 """How long a client lets it be within a URL."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ById:
     """A life of an actor.
 
@@ -51,7 +51,7 @@ class ById:
     actor_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ByKey:
     """The actor that has a key.
 
@@ -75,7 +75,7 @@ class ByKey:
 Target: TypeAlias = ById | ByKey
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GatewayRequest:
     """What a request for an actor says, whatever its form.
 

@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, cast
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from rivetless.errors import ActorError, invalid_request
+from rivetless.frozen import frozen
 
 __all__ = [
     "BINARY",
@@ -103,7 +104,7 @@ def untag(
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reader:
     tags: Tags
     leaf: Leaf | None
@@ -214,7 +215,7 @@ def too_deep() -> ActorError:
 # -- writing -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Instant:
     """A point in time, for the binary encoders, which have a form of their own for it.
 
@@ -225,7 +226,7 @@ class Instant:
     timestamp: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Style:
     """How plain values are written in one encoding.
 

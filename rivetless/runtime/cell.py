@@ -22,6 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rivetless import errors
+from rivetless.frozen import frozen
 from rivetless.runtime.reconcile import Verdict, reconcile
 from rivetless.store.base import (
     KEEP,
@@ -106,7 +107,7 @@ def _seen(done: asyncio.Future[None]) -> None:
         done.exception()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Snapshot:
     """Where in the chain a turn began.
 

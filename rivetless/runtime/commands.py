@@ -7,13 +7,12 @@ Values in commands and answers are *plain*: what ``protocol.values.untag`` makes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rivetless.actor.turn import RequestInfo
+from rivetless.frozen import frozen
 from rivetless.keys import Address
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ById:
     """An existing life. Attributes: namespace it must be in; its id."""
 
@@ -21,7 +20,7 @@ class ById:
     actor_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ByKey:
     """Whatever actor has the address now.
 
@@ -39,7 +38,7 @@ class ByKey:
 Target = ById | ByKey
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Where a call comes from and how long it may take; the same for every command that runs code.
 
@@ -64,7 +63,7 @@ class Origin:
 NOWHERE = Origin()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GetActor:
     """Look an actor up, or create it with ``ByKey(create=True)``. Answer: ``ActorInfo``.
 
@@ -76,7 +75,7 @@ class GetActor:
     exclusive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallAction:
     """Run an action for a stateless call, on a connection of its own. Answer: ``ActionResult``."""
 
@@ -86,7 +85,7 @@ class CallAction:
     origin: Origin = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenConnection:
     """A socket was accepted: run the connection hooks and record it. Answer: ``ActorInfo``.
 
@@ -103,7 +102,7 @@ class OpenConnection:
     origin: Origin = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConnectionAction:
     """Run an action for a connection. Answer: ``ActionResult``."""
 
@@ -115,7 +114,7 @@ class ConnectionAction:
     origin: Origin = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subscribe:
     """A connection starts or stops to listen to an event. Answer: ``None``; may be refused."""
 
@@ -125,7 +124,7 @@ class Subscribe:
     subscribe: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawMessage:
     """A raw WebSocket received a message. Answer: ``None``.
 
@@ -139,7 +138,7 @@ class RawMessage:
     data: str | bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CloseConnection:
     """A socket is gone: forget the connection, run ``on_disconnect`` once. Answer: ``None``."""
 
@@ -148,7 +147,7 @@ class CloseConnection:
     code: int = 1005
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawRequest:
     """An HTTP request for ``on_request``. Answer: ``RawResponse``."""
 
@@ -156,21 +155,21 @@ class RawRequest:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DestroyActor:
     """Destroy from outside (``DELETE /actors/{id}``). Answer: ``None``; idempotent."""
 
     target: ById
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SleepActor:
     """End this process's tenure of an actor: run ``on_sleep``, drop vars. Answer: ``None``."""
 
     target: ById
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListActors:
     """List actors of a name, newest first. Answer: ``list[ActorInfo]``."""
 
@@ -197,7 +196,7 @@ Command = (
 """Everything a host may ask."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActorInfo:
     """One actor, as management answers it. Times are Unix seconds."""
 
@@ -208,7 +207,7 @@ class ActorInfo:
     created: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionResult:
     """The answer of an action: its plain output and who gave it."""
 
@@ -217,7 +216,7 @@ class ActionResult:
     key: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawResponse:
     """The whole answer of ``on_request``."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rivetless.frozen import frozen
 from rivetless.runtime.ports import ClosePush, EventPush, Push, Pusher, RawPush
 from rivetless.runtime.records import subscribers_of
 from rivetless.store.base import Store, StoreError
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from rivetless.runtime.cell import Cell
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broadcast:
     """An event for every connection that subscribed to it."""
 
     content: EventPush
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Something for one connection, whose socket is at ``host``."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from rivetless.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class EventPush:
     """An event for a managed connection; ``args`` are plain values."""
 
@@ -16,14 +17,14 @@ class EventPush:
     args: Sequence[object]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RawPush:
     """A message for a raw WebSocket."""
 
     data: str | bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClosePush:
     """Close the socket. ``forget`` says that the runtime has already dropped the connection."""
 
@@ -32,7 +33,7 @@ class ClosePush:
     forget: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Push:
     """Something for sockets, with its place in the actor's order.
 

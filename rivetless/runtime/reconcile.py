@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from rivetless.frozen import frozen
 from rivetless.store.base import Changes, Conflict, Gone, OutcomeUnknown, Store, Unavailable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What is known of a commit.
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import enum
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from rivetless.frozen import frozen
 from rivetless.keys import Address
 
 RECORD_FORMAT: Final = 1
@@ -48,7 +49,7 @@ class Collection(enum.StrEnum):
     REPLY = "r"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """One named value beside a head.
 
@@ -67,7 +68,7 @@ class Record:
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RecordKey:
     """Names a record to delete."""
 
@@ -75,7 +76,7 @@ class RecordKey:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lease:
     """A turn's wish to be left alone, an aid to progress that no data depends on.
 
@@ -92,7 +93,7 @@ class Lease:
     closed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """The stored answer to a call that carried a key, given again when the call is repeated.
 
@@ -109,7 +110,7 @@ class Reply:
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outgoing:
     """A durable effect on another actor, dispatched after the commit and then cleared.
 
@@ -125,7 +126,7 @@ class Outgoing:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """The one record with a life's address, version and state. A value: stores hand out new ones.
 
@@ -165,7 +166,7 @@ class Head:
     format: int = RECORD_FORMAT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Creation:
     """Says that a commit begins a life."""
 
@@ -173,7 +174,7 @@ class Creation:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """Everything one commit writes. Frozen; two of them merge into one (``merge``).
 
@@ -326,7 +327,7 @@ def apply(head: Head | None, actor_id: str, changes: Changes, version: int) -> H
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Capabilities:
     """What a store can hold and promise, as data.
 
@@ -345,7 +346,7 @@ class Capabilities:
     max_commit_bytes: int = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Host:
     """A process that holds sockets, known to the others by its heartbeat.
 
@@ -360,7 +361,7 @@ class Host:
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """An actor the sweeper has to look at.
 
