@@ -1,0 +1,126 @@
+"""Forks servers: Python and all imports are there already, so that one starts in milliseconds.
+
+Run as a script it reads one job a line, as JSON: options of ``serve``, and ``speed``,
+how many times faster than the world's the server's clock runs. It answers with the process's id.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from subprocess import PIPE, Popen
+from typing import IO, Any, Final, Self
+
+from rivetless.clock import Timer
+from tests.behaviour.actors import registry
+from tests.servers import ROOT, ServerProcess
+
+EPOCH: Final = 1_700_000_000.0
+
+
+class FastClock:
+    """A clock on which waiting is short. Those of all processes agree.
+
+    Args:
+        speed: seconds that pass on it in one second of the world's.
+    """
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+
+    def now(self) -> float:
+        """Return the instant."""
+        return EPOCH + (time.time() - EPOCH) * self._speed
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back."""
+        return asyncio.get_running_loop().call_later(seconds / self._speed, callback)
+
+
+def run(job: dict[str, Any]) -> None:
+    """Be a server until killed."""
+    speed = job.pop("speed", None)
+    if speed is not None:
+        job["clock"] = FastClock(speed)
+    registry.serve(**job)
+
+
+def main() -> None:
+    """Fork a server for each line."""
+    # Nobody waits for the children: the system forgets them when they end.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(0)
+            os.dup2(2, 1)
+            try:
+                run(json.loads(line))
+            finally:
+                os._exit(0)
+        print(pid, flush=True)  # noqa: T201
+
+
+class Zygote:
+    """The process that forks."""
+
+    def __enter__(self) -> Self:
+        self._process = Popen(
+            [sys.executable, "-m", "tests.processes.zygote"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=None,
+            text=True,
+            close_fds=False,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._orders: IO[str] = self._process.stdin
+        self._answers: IO[str] = self._process.stdout
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._orders.close()
+        self._answers.close()
+
+    def fork(self, job: dict[str, object]) -> int:
+        """Start a server and return its id."""
+        self._orders.write(json.dumps(job) + "\n")
+        self._orders.flush()
+        return int(self._answers.readline())
+
+
+class ForkedServer(ServerProcess):
+    """A server that a zygote forks. It must be made before the zygote is entered, which inherits
+    its port.
+    """
+
+    zygote: Zygote
+
+    def launch(self) -> None:
+        """Start the process without waiting for it."""
+        self.child: int | None = self.zygote.fork(
+            {"fd": self._listening.fileno(), "store": self.store, "quiet": True, **self.options}
+        )
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.child is not None:
+            os.kill(self.child, signal.SIGKILL)
+            self.child = None
+
+    def stop(self) -> None:
+        """End it at once, too: nothing waits for a polite end here."""
+        self.kill()
+
+
+if __name__ == "__main__":
+    main()
