@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import anyio_backend, blockbuster, pytest_runtest_setup
 from tests.dev_server import DevServer
 
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run async tests on asyncio."""
-    return "asyncio"
+__all__ = ["anyio_backend", "blockbuster", "pytest_runtest_setup", "serve"]
 
 
 @pytest.fixture

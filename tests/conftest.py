@@ -16,7 +16,12 @@ settings.load_profile("rivetless")
 # Counts the behaviour suite's tests; see there why it is loaded here.
 pytest_plugins = ["tests.behaviour.cells"]
 
-NODE_MODULES = Path(__file__).parent / "clients" / "js" / "node_modules"
+TESTS = Path(__file__).parent
+NODE_MODULES = TESTS / "clients" / "js" / "node_modules"
+BROWSER_MODULES = (
+    TESTS / "browser" / "node_modules" / "playwright-core",
+    TESTS.parent / "examples" / "chat" / "web" / "node_modules" / "vite",
+)
 
 
 def missing_node() -> str | None:
@@ -32,6 +37,8 @@ def missing_browser() -> str | None:
     """Return why tests in a browser cannot run here, if they cannot."""
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         return "no Chromium on PATH"
+    if not all(folder.is_dir() for folder in BROWSER_MODULES):
+        return "the browser's driver or the page's packages are not installed: scripts/node-client"
     return missing_node()
 
 

@@ -1,7 +1,17 @@
 import "./style.css";
 
-import { join, listRooms, type Listener, type Member, type Message, type Problem, type Room } from "./room";
-import { avatar, find, showMembers, showMessages, showRooms, showStatus, showTyping, toast } from "./view";
+import { join, listRooms } from "./room";
+import type { Listener, Member, Message, Problem, Room } from "./room";
+import {
+  find,
+  showMe,
+  showMembers,
+  showMessages,
+  showRooms,
+  showStatus,
+  showTyping,
+  toast,
+} from "./view";
 
 const TYPING_AGAIN = 2_000;
 const TYPING_ENDS = 4_000;
@@ -11,7 +21,14 @@ let rooms: string[] = [];
 let directory: ReturnType<typeof listRooms> | undefined;
 let room: Room | undefined;
 
-const roomName = (): string => decodeURIComponent(location.hash.slice(1)) || "lobby";
+function roomName(): string {
+  const name = location.hash.slice(1);
+  try {
+    return decodeURIComponent(name) || "lobby";
+  } catch {
+    return name;
+  }
+}
 
 // -- joining ---------------------------------------------------------------------------------
 
@@ -64,7 +81,7 @@ function enter(): void {
   const name = roomName();
   document.title = `${name} · Chat`;
   find("#title").textContent = name;
-  find("#me").replaceChildren(avatar(me), me);
+  showMe(me);
   showRooms(rooms, name);
   showMembers([], me);
   showMessages([], me);

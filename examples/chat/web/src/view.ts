@@ -24,7 +24,11 @@ function hue(name: string): string {
   return String(sum);
 }
 
-export function avatar(name: string): HTMLElement {
+export function showMe(name: string): void {
+  find("#me").replaceChildren(avatar(name), make("span", "name", name));
+}
+
+function avatar(name: string): HTMLElement {
   const initials = name
     .split(/\s+/)
     .filter(Boolean)
@@ -80,10 +84,23 @@ export function showMembers(members: Member[], me: string): void {
   );
 }
 
+const log = find("#log");
+let atEnd = true;
+
+log.addEventListener("scroll", () => {
+  atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+});
+
+// Who reads the newest message goes on seeing it when the field below grows.
+new ResizeObserver(stayAtEnd).observe(log);
+
+function stayAtEnd(): void {
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
 export function showMessages(messages: Message[], me: string): void {
-  const log = find("#log");
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
   if (messages.length === 0) {
+    atEnd = true;
     log.replaceChildren(make("li", "empty", "Nothing has been said yet. Say hello!"));
     return;
   }
@@ -95,7 +112,7 @@ export function showMessages(messages: Message[], me: string): void {
       return item;
     }),
   );
-  if (atEnd) log.scrollTop = log.scrollHeight;
+  stayAtEnd();
 }
 
 function showMessage(message: Message, before: Message | undefined, me: string): HTMLElement {
