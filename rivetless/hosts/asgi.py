@@ -192,6 +192,11 @@ class ASGIApp:
         self._closed = False
         self._starting = None
 
+    def hang_up(self) -> None:
+        """Close every socket, so that clients connect to whatever process comes next."""
+        if self._process is not None:
+            self._process.hang_up()
+
     @property
     def runtime(self) -> Runtime:
         """The running runtime.

@@ -33,6 +33,7 @@ DEFAULT_PORT: Final = 6420
 _MAX_FRAME: Final = 32 * 1024 * 1024
 _KEEP_ALIVE: Final = 75
 _GRACE: Final = 10
+_HTTPS_GRACE: Final = 3
 _SETTLED: Final = 2.0
 
 
@@ -132,14 +133,19 @@ def _serve_https(app: ASGIApp, listening: socket.socket, started: Callable[[], N
     config.include_server_header = False
     config.include_date_header = False
     config.keep_alive_timeout = _KEEP_ALIVE
-    config.graceful_timeout = _GRACE
+    config.graceful_timeout = _HTTPS_GRACE
     config.websocket_max_message_size = _MAX_FRAME
-    config.websocket_ping_interval = 20.0
 
     async def run() -> None:
         stop = _stop_signal()
+
+        async def stopping() -> None:
+            await stop.wait()
+            # hypercorn waits for sockets to be closed by themselves.
+            app.hang_up()
+
         started()
-        await hypercorn.serve(app, config, shutdown_trigger=stop.wait)
+        await hypercorn.serve(app, config, shutdown_trigger=stopping)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run())

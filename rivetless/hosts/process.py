@@ -162,14 +162,18 @@ class Process:
         """Let clients connect anew: their connections may have been dropped in the meantime."""
         if len(self._table):
             _log.warning("heartbeats came too late; closing %d sockets", len(self._table))
-            self._table.close_all(1011, "ws.going_away")
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close every socket with a reason that lets clients connect anew."""
+        self._table.close_all(1011, "ws.going_away")
 
     async def stop(self) -> None:
         """End connections and tenures, tell the others, close the store."""
         try:
             if self.peering is not None:
                 await self.peering
-            self._table.close_all(1011, "ws.going_away")
+            self.hang_up()
             try:
                 async with Timeout(self._options.clock, _FAREWELL):
                     await self._tasks.finish()
