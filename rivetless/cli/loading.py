@@ -10,18 +10,22 @@ from types import ModuleType
 
 from rivetless.registry import Registry
 
-__all__ = ["load_registry"]
+__all__ = ["LoadingError", "load_registry"]
+
+
+class LoadingError(Exception):
+    """There is no registry where the command line says; the message helps to mend that."""
 
 
 def load_registry(spec: str) -> Registry:
     """Return the registry at ``module:attribute`` or ``path/to/file.py[:attribute]``.
 
     Raises:
-        ValueError: there is none.
+        LoadingError: there is none.
     """
     place, _, attribute = spec.partition(":")
     if not place:
-        raise ValueError(f"{spec!r} names no module. Write module:attribute or path/to/file.py.")
+        raise LoadingError(f"{spec!r} names no module. Write module:attribute or path/to/file.py.")
     module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     if attribute:
         return _attribute(module, place, attribute)
@@ -33,9 +37,9 @@ def load_registry(spec: str) -> Registry:
     if len(found) == 1:
         return next(iter(found.values()))[1]
     if not found:
-        raise ValueError(f"{place} holds no registry. Make one: `registry = setup(use=[...])`.")
+        raise LoadingError(f"{place} holds no registry. Make one: `registry = setup(use=[...])`.")
     names = ", ".join(f"{place}:{name}" for name, _ in found.values())
-    raise ValueError(f"{place} holds several registries. Name one: {names}.")
+    raise LoadingError(f"{place} holds several registries. Name one: {names}.")
 
 
 def _attribute(module: ModuleType, place: str, attribute: str) -> Registry:
@@ -44,9 +48,9 @@ def _attribute(module: ModuleType, place: str, attribute: str) -> Registry:
         try:
             value = getattr(value, name)
         except AttributeError:
-            raise ValueError(f"{place} has no `{attribute}`.") from None
+            raise LoadingError(f"{place} has no `{attribute}`.") from None
     if not isinstance(value, Registry):
-        raise ValueError(
+        raise LoadingError(
             f"{place}:{attribute} is a {type(value).__name__}, not a registry. "
             "Make one: `registry = setup(use=[...])`."
         )
@@ -62,12 +66,12 @@ def _load_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise ValueError(f"There is no module `{name}` in {Path.cwd()} or on the path.") from None
+        raise LoadingError(f"There is no module `{name}` in {Path.cwd()} or on the path.") from None
 
 
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise ValueError(f"There is no file {path}.")
+        raise LoadingError(f"There is no file {path}.")
     path = path.resolve()
     # What lies beside it can be imported, as if it were run as a script.
     if str(path.parent) not in sys.path:
@@ -77,7 +81,7 @@ def _load_file(path: Path) -> ModuleType:
         name = "__rivetless_app__"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"{path} cannot be imported.")
+        raise LoadingError(f"{path} cannot be imported.")
     module = importlib.util.module_from_spec(spec)
     # Before it runs: pydantic looks names up in the module of a class.
     sys.modules[name] = module

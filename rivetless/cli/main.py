@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rivetless.cli.loading import LoadingError, load_registry
 from rivetless.errors import DefinitionError, MissingExtraError
+
+if TYPE_CHECKING:
+    from rivetless.registry import Registry
 
 __all__ = ["main", "make_parser"]
 
@@ -87,32 +94,48 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the console script's entry point."""
     arguments = make_parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
     try:
-        if arguments.command == "openapi":
-            return _describe(arguments)
-        if getattr(arguments, "reload", False):
-            from rivetless.cli.reload import run_reloading
-
-            given = sys.argv[1:] if argv is None else argv
-            return run_reloading(arguments.host, arguments.port, given)
-        return _serve(arguments)
-    except (DefinitionError, MissingExtraError, OSError, ValueError) as error:
+        return _run(arguments, given)
+    except (DefinitionError, LoadingError, MissingExtraError) as error:
         if os.environ.get("RIVETLESS_TRACEBACK") == "1":
             raise
-        print(f"rivetless: {_explain(error, arguments)}", file=sys.stderr)
-        return 1
+        return _complain(str(error))
     except KeyboardInterrupt:
         return 130
 
 
-def _serve(arguments: argparse.Namespace) -> int:
-    from rivetless.cli.loading import load_registry
+def _run(arguments: argparse.Namespace, given: Sequence[str]) -> int:
+    if arguments.command == "openapi":
+        return _describe(arguments)
+    # Without reload, mistakes of the application's own are shown as Python shows them.
+    reload: bool = getattr(arguments, "reload", False)
+    registry = None if reload else load_registry(arguments.app)
+    try:
+        if registry is not None:
+            return _serve(registry, arguments)
+        from rivetless.cli.reload import run_reloading
 
-    registry = load_registry(arguments.app)
+        return run_reloading(arguments.host, arguments.port, given)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return _complain(str(error))
+        return _complain(
+            f"port {arguments.port} of {arguments.host} is taken. "
+            "Stop what is there, or take another with --port."
+        )
+    except ValueError as error:
+        return _complain(str(error))
+
+
+def _complain(message: str) -> int:
+    print(f"rivetless: {message}", file=sys.stderr)
+    return 1
+
+
+def _serve(registry: Registry, arguments: argparse.Namespace) -> int:
     secret = None
     if arguments.secret_file is not None:
-        from pathlib import Path
-
         secret = Path(arguments.secret_file).read_text().strip()
     registry.serve(
         host=arguments.host,
@@ -131,8 +154,6 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _describe(arguments: argparse.Namespace) -> int:
     from pydantic_core import to_json
 
-    from rivetless.cli.loading import load_registry
-
     registry = load_registry(arguments.app)
     if arguments.asyncapi:
         from rivetless.gateway.asyncapi import asyncapi
@@ -144,14 +165,3 @@ def _describe(arguments: argparse.Namespace) -> int:
         document = openapi(registry)
     print(to_json(document, indent=2).decode())
     return 0
-
-
-def _explain(error: Exception, arguments: argparse.Namespace) -> str:
-    import errno
-
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return (
-            f"port {arguments.port} of {arguments.host} is taken. "
-            "Stop what is there, or take another with --port."
-        )
-    return str(error)
