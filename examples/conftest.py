@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import anyio_backend, blockbuster, pytest_runtest_setup
+from tests.conftest import anyio_backend, pytest_runtest_setup
 from tests.dev_server import DevServer
 
-__all__ = ["anyio_backend", "blockbuster", "pytest_runtest_setup", "serve"]
+__all__ = ["anyio_backend", "pytest_runtest_setup", "serve"]
 
 
 @pytest.fixture
