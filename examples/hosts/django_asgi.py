@@ -1,6 +1,6 @@
 """A Django project's ``asgi.py`` with actors beside the views."""
 # mypy: disable-error-code="import-untyped"
-# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownMemberType=false
 
 import django
 from django.conf import settings
