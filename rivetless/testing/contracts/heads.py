@@ -244,7 +244,7 @@ class HeadContract(Contract):
 
     # -- limits -----------------------------------------------------------------------------------
 
-    async def test_what_is_just_small_enough_is_taken(self, store: Store) -> None:
+    async def test_the_largest_state_is_taken(self, store: Store) -> None:
         limits = store.capabilities
         life = await begin(store)
         size = min(limits.max_state_bytes, limits.max_commit_bytes)
@@ -252,11 +252,19 @@ class HeadContract(Contract):
         head = await life.head()
         assert head.state is not None
         assert len(head.state) == size
+
+    async def test_the_largest_record_is_taken(self, store: Store) -> None:
+        limits = store.capabilities
         size = min(limits.max_record_bytes, limits.max_commit_bytes - 1)
-        await life.commit(state=None, puts=(_record(b"k", bytes(size)),))
+        life = await begin(store)
+        await life.commit(puts=(_record(b"k", bytes(size)),))
         assert len((await store.records(life.id, Collection.CONNECTION))[0].data) == size
-        count = limits.max_commit_records
+
+    async def test_as_many_records_as_allowed_are_taken(self, store: Store) -> None:
+        life = await begin(store, puts=(_record(b"7"),))
+        count = store.capabilities.max_commit_records
         await life.commit(deletes=tuple(_key(b"%d" % n) for n in range(count)))
+        assert await store.records(life.id, Collection.CONNECTION) == []
 
     @pytest.mark.parametrize("what", ["state", "record", "number of records", "commit"])
     async def test_what_is_too_large_is_refused(self, store: Store, what: str) -> None:
