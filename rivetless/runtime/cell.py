@@ -28,11 +28,13 @@ from rivetless.store.base import (
     KEEP,
     RECENT_REPLIES,
     Changes,
+    Collection,
     Conflict,
     Gone,
     Head,
     Lease,
     OutcomeUnknown,
+    Record,
     Reply,
     Store,
     StoreError,
@@ -77,11 +79,12 @@ class Step:
         changes: what it writes.
         effects: what it lets out once it is durable.
         begins_tenure: it holds what ``on_wake`` did, so the actor wakes again if it is lost.
+        sent: tick at which its commit was sent to the store.
         landed: done when it is durable (``True``) or never will be (``False``).
         done: done when its effects are out as well; fails with the reason if it never lands.
     """
 
-    __slots__ = ("begins_tenure", "changes", "done", "effects", "landed")
+    __slots__ = ("begins_tenure", "changes", "done", "effects", "landed", "sent")
 
     def __init__(
         self, changes: Changes, effects: Sequence[Effect] = (), *, begins_tenure: bool = False
@@ -90,6 +93,7 @@ class Step:
         self.changes = changes
         self.effects = effects
         self.begins_tenure = begins_tenure
+        self.sent = 0
         self.landed: asyncio.Future[bool] = loop.create_future()
         self.done: asyncio.Future[None] = loop.create_future()
         # Nobody may be waiting any more when a step fails; that is not worth a warning.
@@ -181,6 +185,7 @@ class Cell:
         "_lost",
         "_newborn",
         "_replies",
+        "_sending",
         "_seq",
         "_staged",
         "_state",
@@ -207,7 +212,7 @@ class Cell:
         definition: ActorDefinition,
         address: Address,
         store: Store,
-        let_out: Callable[[Cell, str, int, Sequence[Effect]], asyncio.Future[None]],
+        let_out: Callable[[Cell, str, int, int, Sequence[Effect]], asyncio.Future[None]],
     ) -> None:
         self.definition = definition
         self.address = address
@@ -227,6 +232,7 @@ class Cell:
         self._store = store
         self._let_out = let_out
         self._staged: list[Step] = []
+        self._sending: list[Step] = []
         self._flusher: asyncio.Task[None] | None = None
         self._chain_end: Step | None = None
         self._newborn: str | None = None
@@ -281,6 +287,14 @@ class Cell:
         """Whether nothing is under way here, so that the cell may be forgotten."""
         return not (self.running or self._staged or self._flusher or self._waiting or self.holder)
 
+    def pending(self, collection: Collection, key: bytes) -> Record | None:
+        """Return a record that is on its way to the store, as its last writer left it."""
+        for step in reversed((*self._sending, *self._staged)):
+            for record in step.changes.puts:
+                if record.key == key and record.collection is collection:
+                    return record
+        return None
+
     def snapshot(self) -> Snapshot:
         """Return the end of the chain, for a turn to run on."""
         return Snapshot(self._epoch, self._seq, self._state, self._chain_end)
@@ -310,6 +324,7 @@ class Cell:
         old = self.head
         if old is not None and (head is None or head.actor_id != old.actor_id):
             self.end_tenure("destroyed")
+            self._drop_staged()  # meant for the old life
         self._lost = False
         self.head = head
         self.checked = checked
@@ -338,27 +353,31 @@ class Cell:
         Raises:
             Superseded: it was not.
         """
+        alone = self._store.capabilities.single_writer
         if base.step is not None:
-            # Its commit is fenced: nobody else had changed the actor until it succeeded.
             await self.durable(base)
-            return
-        if base.epoch != self._epoch:
-            raise Superseded(elsewhere=True)
-        head = self.head
-        if head is None:
-            raise Superseded(elsewhere=True)
-        if self.checked >= started or self._store.capabilities.single_writer:
-            return
-        now = tick()
-        if await self._store.current(head.actor_id, head.version):
-            if self.head is head:
-                self.checked = max(self.checked, now)
-            return
-        if self.head is not head and self._epoch == base.epoch:
-            # A commit of this process landed meanwhile, on the head that was asked for: until
-            # then it was the newest.
-            return
-        self.forget()
+            # Commits are fenced: until this one was made, nobody else had changed the actor. But
+            # one that was sent before ``started`` may have been made long before it was answered.
+            if alone or base.step.sent >= started:
+                return
+        while (head := self.head) is not None and base.epoch == self._epoch:
+            if base.seq != self._seq:
+                # Turns of this process have followed: until their fenced commit is made, the base
+                # is the newest.
+                await self.durable(self.snapshot())
+                return
+            if alone or self.checked >= started:
+                return
+            now = tick()
+            if await self._store.current(head.actor_id, head.version):
+                if self.head is head:
+                    self.checked = max(self.checked, now)
+                return
+            if base.seq == self._seq:
+                break
+            # What has moved the version may be a commit of this process.
+        if base.epoch == self._epoch:
+            self.forget()
         raise Superseded(elsewhere=True)
 
     async def durable(self, base: Snapshot) -> None:
@@ -422,17 +441,25 @@ class Cell:
     async def _flush(self) -> None:
         try:
             while self._staged:
-                await self._commit(self._cut())
+                self._sending = self._cut()
+                await self._commit(self._sending)
         finally:
+            self._sending = []
             self._flusher = None
 
     def _cut(self) -> list[Step]:
         """Take as many steps from the front as one commit may hold."""
-        limit = self._store.capabilities.max_commit_records
-        records = 0
+        limits = self._store.capabilities
+        records = size = 0
         for count, step in enumerate(self._staged):
-            records += len(step.changes.puts) + len(step.changes.deletes)
-            if count and records > limit:
+            changes = step.changes
+            if changes.puts or changes.deletes:
+                records += len(changes.puts) + len(changes.deletes)
+                size += sum(len(r.key) + len(r.data) for r in changes.puts)
+            # Half of the bytes are left to the state, the replies and the keys.
+            if count and (
+                records > limits.max_commit_records or size > limits.max_commit_bytes // 2
+            ):
                 batch, self._staged = self._staged[:count], self._staged[count:]
                 return batch
             if step.changes.destroyed_at is not None:
@@ -454,9 +481,11 @@ class Cell:
             self._discard(batch, Superseded(elsewhere=True))
             return
         if changes.empty:
-            self._landed(batch, changes, actor_id, expected, self.checked)
+            self._landed(batch, changes, actor_id, expected, expected, self.checked)
             return
         now = tick()
+        for step in batch:
+            step.sent = now
         try:
             try:
                 version = await self._store.commit(
@@ -477,7 +506,7 @@ class Cell:
             self._discard(batch, errors.make("actor.outcome_unknown"), error)
             raise
         else:
-            self._landed(batch, changes, actor_id, version, now)
+            self._landed(batch, changes, actor_id, expected, version, now)
 
     async def _reconcile(self, actor_id: str, changes: Changes, expected: int) -> int:
         verdict = await reconcile(self._store, actor_id, changes, expected)
@@ -490,29 +519,50 @@ class Cell:
                 raise errors.make("actor.outcome_unknown")
 
     def _landed(
-        self, batch: list[Step], changes: Changes, actor_id: str, version: int, checked: int
+        self,
+        batch: list[Step],
+        changes: Changes,
+        actor_id: str,
+        expected: int,
+        version: int,
+        checked: int,
     ) -> None:
+        """Go on from a commit that was made.
+
+        Args:
+            batch: its steps.
+            changes: all that they wrote.
+            actor_id: the life they wrote to.
+            expected: the version it was prepared on.
+            version: the head's version now, as far as the store's answer tells.
+            checked: tick of the moment before it was sent.
+        """
+        # Its own version. The head's may be greater: others can have been here before the answer.
+        own = expected + 1
+        if not changes.versioned:
+            own = expected if self.head is None else self.head.version
         if changes.destroyed_at is not None:
             self.end_tenure("destroyed")
             self.head = None
             self._rewind()
-        else:
-            head = self.head
+        elif self.head is None or self.head.actor_id == actor_id:
             if changes.versioned or changes.outbox_add or changes.outbox_clear or changes.counters:
-                self.head = head = apply(head, actor_id, changes, version)
-            if head is not None and head.version != version:
-                self.forget()  # an unversioned commit told that somebody else was here
-            else:
+                self.head = apply(self.head, actor_id, changes, own)
+            if own == version:
                 self.checked = max(self.checked, checked)
+            else:
+                self.forget()
             if self._newborn == actor_id:
                 self._newborn = None
         if self._chain_end in batch:
             self._chain_end = None
+        index = 0
         for step in batch:
             step.landed.set_result(True)
-            out = self._let_out(self, actor_id, version, step.effects) if step.effects else None
-            if out is not None:
+            if step.effects:
+                out = self._let_out(self, actor_id, own, index, step.effects)
                 out.add_done_callback(partial(_finish, step.done))
+                index += len(step.effects)
             elif not step.done.done():  # whoever waited may have been cancelled
                 step.done.set_result(None)
 
@@ -520,18 +570,21 @@ class Cell:
         self, batch: list[Step], error: BaseException, cause: BaseException | None = None
     ) -> None:
         """Throw the chain away: what is in ``batch``, and everything built on it."""
-        behind, self._staged = self._staged, []
         self._lost = True
         self._rewind()
         if cause is not None:
             error.__cause__ = cause
         for step in batch:
             _fail(step, error)
-        for step in behind:
-            # Never sent: whatever happened to the commit before, these can simply run again.
-            _fail(step, Superseded(elsewhere=True))
-        if any(step.begins_tenure for step in (*batch, *behind)):
+        if self._drop_staged() or any(step.begins_tenure for step in batch):
             self.end_tenure("restarted")
+
+    def _drop_staged(self) -> bool:
+        """Throw away what was never sent: it can simply run again. Say whether a tenure began."""
+        staged, self._staged = self._staged, []
+        for step in staged:
+            _fail(step, Superseded(elsewhere=True))
+        return any(step.begins_tenure for step in staged)
 
     # -- taking turns -----------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ class Send:
 
 Effect = Broadcast | Send
 
-_Pending = tuple[str, int, Sequence[Effect], "asyncio.Future[None]"]
+_Pending = tuple[str, int, int, Sequence[Effect], "asyncio.Future[None]"]
 
 
 class Effects:
@@ -70,22 +70,30 @@ class Effects:
         self._pending: dict[Cell, deque[_Pending]] = {}
 
     def let_out(
-        self, cell: Cell, actor_id: str, version: int, effects: Sequence[Effect]
+        self, cell: Cell, actor_id: str, version: int, index: int, effects: Sequence[Effect]
     ) -> asyncio.Future[None]:
-        """Queue a step's effects; the future is done when they are out (or given up)."""
+        """Queue a step's effects; the future is done when they are out (or given up).
+
+        Args:
+            cell: the actor; its effects go out one step after the other.
+            actor_id: the life.
+            version: the version of the commit that releases them.
+            index: how many effects of that commit come before them.
+            effects: what to let out.
+        """
         out: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._pending.get(cell)
         if queue is None:
             queue = self._pending[cell] = deque[_Pending]()
             self._begin(self._drain(cell, queue))
-        queue.append((actor_id, version, effects, out))
+        queue.append((actor_id, version, index, effects, out))
         return out
 
     async def _drain(self, cell: Cell, queue: deque[_Pending]) -> None:
         while queue:
-            actor_id, version, effects, out = queue[0]
+            actor_id, version, first, effects, out = queue[0]
             try:
-                await self._deliver(actor_id, version, effects)
+                await self._deliver(actor_id, version, first, effects)
             except Exception:
                 # Events are sent at most once: what fails here is lost, as with a broken socket.
                 self._log.exception("effects of actor %s were not delivered", actor_id)
@@ -95,9 +103,11 @@ class Effects:
                     out.set_result(None)
         del self._pending[cell]
 
-    async def _deliver(self, actor_id: str, version: int, effects: Sequence[Effect]) -> None:
+    async def _deliver(
+        self, actor_id: str, version: int, first: int, effects: Sequence[Effect]
+    ) -> None:
         by_host: dict[str, list[Push]] = {}
-        for index, effect in enumerate(effects):
+        for index, effect in enumerate(effects, first):
             if isinstance(effect, Send):
                 targets = {effect.host: [effect.conn_id]}
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rivetless.frozen import frozen
-from rivetless.store.base import Changes, Conflict, Gone, OutcomeUnknown, Store, Unavailable
+from rivetless.store.base import Changes, Gone, Store, StoreError
 
 
 @frozen
@@ -14,7 +14,7 @@ class Verdict:
 
     Attributes:
         applied: whether it was applied; ``None`` when nobody can tell any more.
-        version: the head's version after it, where it was applied.
+        version: the head's version now, where it was applied; others may have moved it since.
     """
 
     applied: bool | None
@@ -65,6 +65,6 @@ async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int
             return Verdict(applied=False)
         except Gone:
             return UNKNOWN
-        except (Conflict, OutcomeUnknown, Unavailable):
-            continue
+        except StoreError:
+            continue  # moved once more, or out of reach, or not to be read by this code
     return UNKNOWN

@@ -363,7 +363,7 @@ class Runtime:
         """Let out the effects of a turn that wrote nothing."""
         head = turn.cell.head
         version = head.version if head is not None else 0
-        await self.effects.let_out(turn.cell, turn.actor_id, version, tuple(turn.effects))
+        await self.effects.let_out(turn.cell, turn.actor_id, version, 0, tuple(turn.effects))
 
     async def commit_loose(self, actor_id: str, changes: Changes) -> None:
         """Commit changes that depend on nothing but the life.

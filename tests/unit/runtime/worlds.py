@@ -21,9 +21,13 @@ from rivetless.testing.stores import CountingStore, FaultyStore
 class SharedStore(FaultyStore):
     """A store that several processes write to, so nobody may trust a cache."""
 
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.limits: dict[str, Any] = {}
+
     @property
     def capabilities(self) -> Capabilities:
-        return replace(self.inner.capabilities, single_writer=False)
+        return replace(self.inner.capabilities, **{"single_writer": False, **self.limits})
 
 
 class Mailbox(Pusher):
@@ -61,6 +65,11 @@ class World:
         world = cls(*actors, shared=shared)
         await world.store.__aenter__()
         return world
+
+    def limit(self, **limits: int) -> None:
+        """Narrow what a shared store declares."""
+        assert isinstance(self.faults, SharedStore)
+        self.faults.limits.update(limits)
 
     def freeze(self) -> None:
         """Take back every timer that is set: whoever set it is frozen, or dead."""

@@ -1,0 +1,265 @@
+"""Two things at once: what a slow store, a second process or a vanished caller must not break."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from rivetless import Actor, ActorError, UserError, action
+from rivetless.actor.context import Conn
+from rivetless.keys import Address
+from rivetless.runtime.commands import (
+    ByKey,
+    CloseConnection,
+    ConnectionAction,
+    OpenConnection,
+    Origin,
+)
+from rivetless.runtime.runtime import Runtime
+from rivetless.store.base import Collection
+from rivetless.testing.clock import settle
+from rivetless.testing.stores import Fault
+from tests.unit.runtime.worlds import Process, World
+
+
+class Count(BaseModel):
+    count: int = 0
+
+
+class Seen(BaseModel):
+    seen: int = 0
+
+
+runs: list[str] = []
+gates: dict[str, asyncio.Event] = {}
+
+
+def gate(name: str) -> asyncio.Event:
+    return gates.setdefault(name, asyncio.Event())
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    runs.clear()
+    gates.clear()
+
+
+class Tally(Actor[Count]):
+    @action
+    async def add(self, amount: int = 1) -> int:
+        runs.append("add")
+        self.state.count += amount
+        return self.state.count
+
+    @action
+    async def get(self) -> int:
+        return self.state.count
+
+    @action
+    async def text(self, size: int) -> str:
+        runs.append("text")
+        self.state.count += 1
+        return "x" * size
+
+    @action
+    async def text_in_parts(self, size: int) -> str:
+        runs.append("text")
+        self.state.count += 1
+        await self.save_state()
+        return "x" * size
+
+    @action(exclusive=True)
+    async def alone(self, name: str = "") -> int:
+        self.state.count += 1
+        if name:
+            await gate(name).wait()
+        return self.state.count
+
+    @action
+    async def in_parts(self, name: str) -> int:
+        self.state.count += 1
+        await self.save_state()
+        await gate(name).wait()
+        self.state.count += 10
+        return self.state.count
+
+    @action
+    async def pay(self, name: str) -> str:
+        async def once() -> str:
+            runs.append("pay")
+            await gate(name).wait()
+            return "paid"
+
+        receipt = await self.once("pay", once)
+        self.state.count += 1
+        return receipt
+
+    @action
+    async def destroy_in_parts(self) -> None:
+        self.destroy()
+        self.state.count += 1
+        await self.save_state()
+        self.state.count += 1
+
+
+class Waker(Actor[Count]):
+    async def on_wake(self) -> None:
+        runs.append("wake")
+        self.state.count += 1
+
+    async def on_sleep(self) -> None:
+        runs.append("sleep")
+        if "sleep" in gates:
+            await gate("sleep").wait()
+
+    @action
+    async def get(self) -> int:
+        return self.state.count
+
+    @action(exclusive=True)
+    async def alone(self, name: str = "") -> int:
+        self.state.count += 1
+        if name:
+            await gate(name).wait()
+        return self.state.count
+
+    @action
+    async def go_to_sleep(self) -> None:
+        self.sleep()
+
+
+class Careful(Actor[Count]):
+    """Asks for the impossible in a hook; leaves work for later in another."""
+
+    async def on_create(self) -> None:
+        try:
+            await self.save_state()
+        except ActorError as error:
+            runs.append(error.name)
+        self.wait_until(self._later())
+
+    async def _later(self) -> None:
+        runs.append("later")
+        self.state.count += 1
+
+    @action
+    async def get(self) -> int:
+        return self.state.count
+
+
+class Visits(Actor[Count, Seen, Any]):
+    async def on_before_connect(self, params: Any) -> None:
+        if params == "refuse":
+            raise UserError("no")
+
+    async def create_conn_state(self, params: Any) -> Seen:
+        return Seen()
+
+    async def on_disconnect(self, conn: Conn[Seen, Any]) -> None:
+        runs.append("disconnect")
+
+    @action
+    async def see(self, name: str = "") -> int:
+        runs.append("see")
+        self.conn.state.seen += 1
+        if name:
+            await gate(name).wait()
+        return self.conn.state.seen
+
+    @action
+    async def look(self, name: str) -> tuple[int, int]:
+        count = self.state.count
+        await gate(name).wait()
+        return count, self.conn.state.seen
+
+    @action
+    async def both(self) -> None:
+        self.state.count += 1
+        self.conn.state.seen += 1
+
+    @action
+    async def remove(self) -> None:
+        self.destroy()
+
+
+ACTORS = (Tally, Waker, Careful, Visits)
+
+
+async def open_world(**options: Any) -> World:
+    return await World.open(*ACTORS, **options)
+
+
+async def finish(world: World, *tasks: asyncio.Task[Any]) -> list[Any]:
+    for _ in range(1000):
+        if all(task.done() for task in tasks):
+            break
+        await world.clock.advance(0.1)
+    return [task.result() for task in tasks]
+
+
+async def connect(
+    process: Process, conn_id: str, params: object = None, name: str = "visits"
+) -> str:
+    target = ByKey(Address("default", name, ("a",)), create=True)
+    command = OpenConnection(target, conn_id, "events", "h1", Origin(params=params))
+    return (await process.runtime.dispatch(command)).actor_id
+
+
+# -- commits and answers --------------------------------------------------------------------------
+
+
+async def test_a_lost_acknowledgement_with_a_later_commit_on_top() -> None:
+    world = await open_world()
+    one, two = world.process(), world.process()
+    await one.call("tally", "add")
+    held = world.faults.inject(Fault.HELD_LOST)
+    unlucky = asyncio.create_task(one.call("tally", "add"))
+    await held.reached.wait()
+    assert await two.call("tally", "add", 10) == 12
+    held.release()
+    assert await unlucky == 2
+    assert await one.call("tally", "add") == 13
+
+
+async def test_a_slow_acknowledgement_makes_no_stale_read() -> None:
+    world = await open_world()
+    one, two = world.process(), world.process()
+    await one.call("tally", "add")
+    held = world.faults.inject(Fault.HELD_AFTER)
+    writer = asyncio.create_task(one.call("tally", "add"))
+    await held.reached.wait()
+    assert await two.call("tally", "add", 10) == 12
+    reader = asyncio.create_task(one.call("tally", "get"))
+    await settle()
+    held.release()
+    assert await finish(world, writer, reader) == [2, 12]
+
+
+async def test_a_reader_beside_a_writer_disturbs_nobody() -> None:
+    world = await open_world()
+    process = world.process()
+    await process.call("tally", "add")
+    world.store.reset()
+    held = world.faults.inject(Fault.HELD_AFTER)
+    reader = asyncio.create_task(process.call("tally", "get"))
+    writer = asyncio.create_task(process.call("tally", "add"))
+    await held.reached.wait()
+    await settle()
+    held.release()
+    await finish(world, reader, writer)
+    assert world.store.calls["load"] == 0
+
+
+@pytest.mark.parametrize("size", [5, 5000])
+# -- holds and leases -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["in_parts", "pay"])
+@pytest.mark.parametrize("verb", ["add", "alone", "in_parts", "pay", "text_in_parts"])
+# -- tenures --------------------------------------------------------------------------------------
+
+
+# -- connections ----------------------------------------------------------------------------------
