@@ -25,6 +25,7 @@ __all__ = [
     "Key",
     "actor_id",
     "from_query",
+    "join_actor_id",
     "new_life",
     "normalise",
     "parse",
@@ -215,9 +216,14 @@ def new_life(random_bytes: bytes) -> int:
 
 def actor_id(address: Address, life: int) -> str:
     """Return the id of a life: 30 lower-case base-36 characters."""
+    return join_actor_id(partition_of_address(address), life)
+
+
+def join_actor_id(partition: str, life: int) -> str:
+    """Return the id of a life in a partition; the reverse of ``split_actor_id``."""
     if not 0 < life < 1 << _LIFE_BITS:
         raise ValueError(f"A life is a positive number of at most {_LIFE_BITS} bits, not {life}.")
-    number = int(partition_of_address(address), 16) << _LIFE_BITS | life
+    number = int(partition, 16) << _LIFE_BITS | life
     pairs: list[str] = []
     for _ in range(_ID_CHARS // 2):
         number, pair = divmod(number, 1296)

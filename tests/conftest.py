@@ -13,10 +13,11 @@ from hypothesis import settings
 settings.register_profile("rivetless", deadline=None)
 settings.load_profile("rivetless")
 
-# Counts the behaviour suite's tests; see there why it is loaded here.
-pytest_plugins = ["tests.behaviour.cells"]
+# Counts the behaviour suite's tests; see there why it is loaded here. And a local AWS.
+pytest_plugins = ["tests.behaviour.cells", "tests.ministack"]
 
 TESTS = Path(__file__).parent
+MINISTACK = Path(__file__).parent.parent / ".ministack-venv" / "bin" / "ministack"
 NODE_MODULES = TESTS / "clients" / "js" / "node_modules"
 BROWSER_MODULES = (
     TESTS / "browser" / "node_modules" / "playwright-core",
@@ -42,7 +43,18 @@ def missing_browser() -> str | None:
     return missing_node()
 
 
-NEEDS: dict[str, Callable[[], str | None]] = {"node": missing_node, "browser": missing_browser}
+def missing_ministack() -> str | None:
+    """Return why tests against a local AWS cannot run here, if they cannot."""
+    if not MINISTACK.exists():
+        return "ministack is not installed: scripts/ministack"
+    return None
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "aws": missing_ministack,
+    "browser": missing_browser,
+    "node": missing_node,
+}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,0 +1,153 @@
+"""``BotoClient``: the same requests through AWS's SDK, for its search for credentials.
+
+Profiles, SSO, assumed roles, instance metadata, proxies: what boto3 finds, this has. It is slower
+(a thread hop and about a millisecond a call), and the only module that loads ``boto3``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Final, Self
+
+from rivetless.errors import missing_extra
+from rivetless.store.dynamodb.client import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    AnswerLost,
+    Client,
+    NotSent,
+    Payload,
+    ServiceError,
+)
+
+_THREADS: Final = 16
+
+
+class BotoClient(Client):
+    """Sends through boto3, in threads.
+
+    Args:
+        endpoint: instead of the one boto3 finds.
+        region: instead of the one boto3 finds.
+        connect_timeout: seconds until a connection must stand.
+        read_timeout: seconds until an answer must be there.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        read_timeout: float = READ_TIMEOUT,
+    ) -> None:
+        self._endpoint = endpoint
+        self._region = region
+        self._timeouts = (connect_timeout, read_timeout)
+        self._threads: ThreadPoolExecutor | None = None
+        self._client: Any = None
+        self._lock = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"BotoClient(endpoint={self._endpoint!r}, region={self._region!r})"
+
+    async def __aenter__(self) -> Self:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rivetless-boto")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        client, self._client = self._client, None
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            if client is not None:
+                await asyncio.get_running_loop().run_in_executor(threads, client.close)
+            threads.shutdown(wait=False)
+
+    async def call(self, operation: str, payload: Payload) -> Payload:
+        if self._threads is None:
+            raise NotSent("the client is not open")
+        loop = asyncio.get_running_loop()
+        if self._client is None:
+            async with self._lock:
+                if self._client is None:
+                    self._client = await loop.run_in_executor(self._threads, self._make)
+        return await loop.run_in_executor(self._threads, _send, self._client, operation, payload)
+
+    def _make(self) -> Any:
+        try:
+            boto3 = importlib.import_module("boto3")
+        except ModuleNotFoundError as error:
+            if error.name != "boto3":
+                raise
+            missing_extra("aws", "boto3")
+        config = importlib.import_module("botocore.config")
+        errors = importlib.import_module("botocore.exceptions")
+        connect, read = self._timeouts
+        try:
+            return boto3.session.Session().client(
+                "dynamodb",
+                endpoint_url=self._endpoint,
+                region_name=self._region,
+                config=config.Config(
+                    connect_timeout=connect,
+                    read_timeout=read,
+                    max_pool_connections=_THREADS,
+                    # Only we know which requests may be sent twice.
+                    retries={"mode": "standard", "total_max_attempts": 1},
+                ),
+            )
+        except errors.BotoCoreError as error:
+            raise NotSent(str(error)) from error
+
+
+def _send(client: Any, operation: str, payload: Payload) -> Payload:
+    errors = importlib.import_module("botocore.exceptions")
+    try:
+        answer: Payload = getattr(client, _method(operation))(**payload)
+    except errors.ClientError as error:
+        body: Payload = error.response
+        said = body.get("Error", {})
+        status = body.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        raise ServiceError(
+            str(said.get("Code", "")), int(status), str(said.get("Message", "")), body
+        ) from error
+    except (
+        errors.ReadTimeoutError,
+        errors.ConnectionClosedError,
+        errors.ResponseStreamingError,
+        errors.ChecksumError,
+    ) as error:
+        raise AnswerLost(str(error)) from error
+    except (
+        errors.EndpointConnectionError,
+        errors.ConnectTimeoutError,
+        errors.ProxyConnectionError,
+        errors.NoCredentialsError,
+        errors.PartialCredentialsError,
+        errors.CredentialRetrievalError,
+        errors.TokenRetrievalError,
+        errors.UnauthorizedSSOTokenError,
+        errors.ParamValidationError,
+    ) as error:
+        raise NotSent(str(error)) from error
+    except errors.BotoCoreError as error:
+        # Some of these are raised before anything is sent, but not all.
+        raise AnswerLost(str(error)) from error
+    answer.pop("ResponseMetadata", None)
+    return answer
+
+
+@lru_cache(maxsize=32)
+def _method(operation: str) -> str:
+    """Return boto3's name of an operation: ``GetItem`` is ``get_item``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()

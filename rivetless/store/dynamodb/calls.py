@@ -1,0 +1,215 @@
+"""Calls with patience, and the boundary at which AWS's errors become a store's.
+
+A ``Caller`` sends a request again while that can do no harm and its budget lasts, counts what the
+service says it consumed, and turns whatever is left into a ``StoreError``. Two answers are not
+errors but facts, and pass through: a condition that did not hold, and a transaction's reasons.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from rivetless.clock import Clock, sleep
+from rivetless.store.base import OutcomeUnknown, StoreError, TooLarge, Unavailable
+from rivetless.store.dynamodb.client import AnswerLost, Client, NotSent, Payload, ServiceError
+
+ITEM_LIMIT: Final = 400 * 1024
+"""Bytes of the largest item."""
+
+READS: Final = frozenset({"GetItem", "Query", "BatchGetItem", "DescribeTable"})
+"""Operations that may be sent as often as one likes."""
+
+_FIRST_PAUSE: Final = 0.025
+_LONGEST_PAUSE: Final = 1.0
+
+_THROTTLES: Final = frozenset(
+    {
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        # Another transaction has the item just now. Nothing was written.
+        "ReplicatedWriteConflictException",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+_TOO_LARGE: Final = frozenset({"ItemCollectionSizeLimitExceeded", "RequestEntityTooLarge"})
+
+
+class ConditionFailed(Exception):
+    """A condition did not hold; nothing was written.
+
+    Attributes:
+        place: which of a transaction's requests it was; 0 for a request of its own.
+        item: that item as it is; ``None`` if there is none.
+    """
+
+    def __init__(self, place: int, item: Mapping[str, Any] | None) -> None:
+        super().__init__(f"condition {place}")
+        self.place: Final = place
+        self.item: Final = item
+
+
+@dataclass(slots=True)
+class Consumed:
+    """What the service says it consumed since the store was made.
+
+    Attributes:
+        requests: how many were sent, by operation; those that failed too.
+        read_units: read capacity units.
+        write_units: write capacity units, those of the indexes included.
+    """
+
+    requests: Counter[str] = field(default_factory=Counter[str])
+    read_units: float = 0.0
+    write_units: float = 0.0
+
+    def clear(self) -> None:
+        """Begin again at nothing."""
+        self.requests.clear()
+        self.read_units = self.write_units = 0.0
+
+    def add(self, operation: str, answer: Payload) -> None:
+        """Count an answer."""
+        found = cast("list[Payload] | Payload | None", answer.get("ConsumedCapacity"))
+        if not found:
+            return
+        units = sum(
+            float(part.get("CapacityUnits", 0.0))
+            for part in (found if isinstance(found, list) else [found])
+        )
+        if operation in READS:
+            self.read_units += units
+        else:
+            self.write_units += units
+
+
+class Caller:
+    """Calls the service on behalf of a store.
+
+    Args:
+        client: sends.
+        clock: where the time comes from.
+        patience: seconds in which a request that was refused for want of capacity, or could not
+            be sent, is sent again.
+    """
+
+    def __init__(self, client: Client, clock: Clock, patience: float) -> None:
+        self._client = client
+        self._clock = clock
+        self._patience = patience
+        self._random = random.Random()
+        self.consumed: Final = Consumed()
+
+    async def call(self, operation: str, payload: Payload, *, repeatable: bool = False) -> Payload:
+        """Make a call; again and again if need be.
+
+        Args:
+            operation: as the service calls it.
+            payload: of the request.
+            repeatable: whether a second time would do no harm although it is a write.
+
+        Raises:
+            ConditionFailed: a condition did not hold.
+            StoreError: what a store may raise.
+        """
+        until = self._clock.now() + self._patience
+        repeatable = repeatable or operation in READS
+        # Once an answer was lost, no later refusal says that nothing was written.
+        lost = False
+        for attempt in range(10_000):
+            self.consumed.requests[operation] += 1
+            try:
+                answer = await self._client.call(operation, payload)
+            except NotSent as error:
+                reason: Exception = error
+            except AnswerLost as error:
+                reason, lost = error, operation not in READS
+                if not repeatable:
+                    raise OutcomeUnknown(f"DynamoDB: {error}") from error
+            except ServiceError as error:
+                reason = error
+                if error.status >= 500:
+                    lost = lost or operation not in READS
+                    if not repeatable:
+                        raise OutcomeUnknown(f"DynamoDB: {error}") from error
+                elif not _is_throttle(error):
+                    raise _refusal(error) from error
+            else:
+                self.consumed.add(operation, answer)
+                return answer
+            pause = self.pause(attempt)
+            if self._clock.now() + pause > until:
+                kind = OutcomeUnknown if lost else Unavailable
+                raise kind(f"DynamoDB: {reason}") from reason
+            await sleep(self._clock, pause)
+        raise Unavailable("DynamoDB: the clock stands still")
+
+    def pause(self, attempt: int) -> float:
+        """Return a pause before the next attempt: random, of a range that doubles."""
+        return self._random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10)))
+
+
+def _is_throttle(error: ServiceError) -> bool:
+    if error.code == "TransactionCanceledException":
+        codes = {code for code in _reason_codes(error) if code != "None"}
+        # A condition that fails as well would only fail again.
+        return bool(codes) and codes <= _THROTTLES
+    return error.code in _THROTTLES
+
+
+def _refusal(error: ServiceError) -> Exception:
+    """Return what an answer means that is final."""
+    if error.code == "ConditionalCheckFailedException":
+        return ConditionFailed(0, cast("Mapping[str, Any] | None", error.body.get("Item")))
+    if error.code == "TransactionCanceledException":
+        for place, reason in enumerate(_reasons(error)):
+            if reason.get("Code") == "ConditionalCheckFailed":
+                return ConditionFailed(place, reason.get("Item"))
+        for reason in _reasons(error):
+            if _says_too_large(str(reason.get("Code")), str(reason.get("Message", ""))):
+                return _too_large()
+    if _says_too_large(error.code, error.message):
+        return _too_large()
+    return _unavailable(error)
+
+
+def _unavailable(error: ServiceError) -> StoreError:
+    match error.code:
+        case "ResourceNotFoundException":
+            return Unavailable("DynamoDB: there is no such table, or it is being made")
+        case "AccessDeniedException" | "UnrecognizedClientException":
+            return Unavailable(f"DynamoDB lets us not do this: {error.message}")
+        case _:
+            return Unavailable(f"DynamoDB: {error}")
+
+
+def _says_too_large(code: str, message: str) -> bool:
+    return code in _TOO_LARGE or (
+        code in ("ValidationException", "ValidationError")
+        and ("maximum allowed size" in message or "aggregate size" in message.lower())
+        and "xpression" not in message
+    )
+
+
+def _too_large() -> TooLarge:
+    return TooLarge("head", ITEM_LIMIT + 1, ITEM_LIMIT)
+
+
+def _reasons(error: ServiceError) -> Sequence[Mapping[str, Any]]:
+    return cast("Sequence[Mapping[str, Any]]", error.body.get("CancellationReasons") or ())
+
+
+def _reason_codes(error: ServiceError) -> list[str]:
+    return [str(reason.get("Code", "None")) for reason in _reasons(error)]

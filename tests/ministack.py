@@ -1,0 +1,89 @@
+"""A local AWS for tests marked `aws`: one ministack process per pytest process, on loopback."""
+
+import itertools
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+PROGRAM: Final = ROOT / ".ministack-venv" / "bin" / "ministack"
+START_SECONDS: Final = 30.0
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _wait(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    # Asked for tables, it loads its DynamoDB too, which takes longer than any later request.
+    headers = {
+        "authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/dynamodb/aws4_request",
+        "content-type": "application/x-amz-json-1.0",
+        "x-amz-target": "DynamoDB_20120810.ListTables",
+    }
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            request = urllib.request.Request(endpoint, b"{}", headers)
+            with urllib.request.urlopen(request, timeout=START_SECONDS):
+                return
+        except urllib.error.URLError:
+            time.sleep(0.05)
+    raise RuntimeError(f"ministack does not answer:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run ministack; give its endpoint."""
+    folder = tmp_path_factory.mktemp("ministack")
+    port = _free_port()
+    settings = {
+        # Its defaults are every interface and more ports.
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "PERSIST_STATE": "0",
+        "LOG_LEVEL": "WARNING",
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+    }
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    log = folder / "ministack.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [PROGRAM],
+            cwd=folder,
+            env=own | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        endpoint = f"http://127.0.0.1:{port}"
+        _wait(process, endpoint, log)
+        yield endpoint
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def new_table() -> Callable[[], str]:
+    """Return a function that gives names nobody has had for a table."""
+    numbers = itertools.count(1)
+    return lambda: f"actors-{next(numbers)}"
