@@ -253,12 +253,9 @@ async def test_a_reader_beside_a_writer_disturbs_nobody() -> None:
     assert world.store.calls["load"] == 0
 
 
-@pytest.mark.parametrize("size", [5, 5000])
 # -- holds and leases -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["in_parts", "pay"])
-@pytest.mark.parametrize("verb", ["add", "alone", "in_parts", "pay", "text_in_parts"])
 # -- tenures --------------------------------------------------------------------------------------
 
 
