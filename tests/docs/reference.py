@@ -1,0 +1,443 @@
+"""The tables of the documentation that are made from the code; ``scripts/reference`` writes them.
+
+A page holds ``<!-- made from the code: NAME -->`` and ``<!-- end -->``; what is between them is the
+table ``NAME`` of ``TABLES``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from rivetless.actor.options import REFUSED, ActorOptions
+from rivetless.cli.main import make_parser
+from rivetless.client import connection, failures, network, retry
+from rivetless.errors import CODES, GROUPS, ActorError
+from rivetless.gateway.limits import Limits
+from rivetless.hosts.asgi import ASGIApp
+from rivetless.hosts.local import serve
+from rivetless.protocol import headers, targets, values
+from rivetless.registry import RegistryOptions, setup
+from rivetless.runtime import job, leases, replies, runtime
+from rivetless.store import base
+
+ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ROOT / "docs"
+PACKAGE: Final = ROOT / "rivetless"
+
+_REGION: Final = re.compile(
+    r"(?P<begin><!-- made from the code: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
+)
+
+
+# -- what the sources say ------------------------------------------------------------------------
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    """Yield every module of the package: its path below the package, and its tree."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _called(call: ast.Call) -> str:
+    return ast.unparse(call.func).rpartition(".")[2]
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _raised_in(tree: ast.AST) -> Iterator[str]:
+    """Yield the names of the errors that are made by a part of the sources."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        texts = [_text(arg) for arg in node.args[:2]]
+        if _called(node) == "make" and texts and texts[0]:
+            yield texts[0]
+        elif _called(node) in ("ActorError", "__init__") and len(texts) == 2 and all(texts):
+            yield f"{texts[0]}.{texts[1]}"
+
+
+@cache
+def raised() -> frozenset[str]:
+    """Return the names of the errors that the server's side of the package makes."""
+    names: set[str] = set()
+    helpers: dict[str, set[str]] = {}
+    called: set[str] = set()
+    for path, tree in sources():
+        if path == "errors.py":
+            for statement in tree.body:
+                if isinstance(statement, ast.FunctionDef):
+                    helpers[statement.name] = set(_raised_in(statement))
+            helpers["public_error"] |= helpers["internal_error"]
+        elif not path.startswith(("client/", "testing/")):
+            names.update(_raised_in(tree))
+            for node in ast.walk(tree):
+                # Some are passed on, to be called elsewhere.
+                if isinstance(node, ast.Name | ast.Attribute):
+                    called.add(ast.unparse(node).rpartition(".")[2])
+    for helper in helpers.keys() & called:
+        names |= helpers[helper]
+    return frozenset(name for name in names if re.fullmatch(r"[a-z_]+\.[a-z_]+", name))
+
+
+def client_codes() -> dict[str, list[str]]:
+    """Return the client's own codes, with what is said of each."""
+    found: dict[str, list[str]] = {}
+    tree = ast.parse(inspect.getsource(failures))
+    for function in tree.body:
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for name in _raised_in(function):
+            if name.startswith("client."):
+                sentence = (ast.get_docstring(function) or "").split("\n\n")[0]
+                found.setdefault(name, []).append(" ".join(sentence.split()))
+    return dict(sorted(found.items()))
+
+
+def attributes(documented: object) -> dict[str, str]:
+    """Return what the ``Attributes`` or ``Args`` section of a docstring says of each name."""
+    lines = (inspect.getdoc(documented) or "").splitlines()
+    told: dict[str, str] = {}
+    name, inside = "", False
+    for line in lines:
+        if re.fullmatch(r"\w+:", line):
+            inside = line in ("Attributes:", "Args:")
+        elif inside and (match := re.match(r"    (\*{0,2}\w[\w, *]*): (.*)", line)):
+            name = match[1]
+            told[name] = match[2]
+        elif inside and line.startswith("        "):
+            told[name] += f" {line.strip()}"
+    return {part.strip(): text for names, text in told.items() for part in names.split(",")}
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+def table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
+    for row in rows:
+        cells = [cell.replace("|", "\\|").replace("``", "`") for cell in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _code(name: object) -> str:
+    return f"`{name}`"
+
+
+def _anchored(name: str) -> str:
+    return f'<a id="{name}"></a>`{name}`'
+
+
+def _tried_again(name: str, message: str) -> str:
+    group, _, code = name.partition(".")
+    error = ActorError(group, code, message)
+    if retry.is_lifecycle(error):
+        return "yes"
+    if retry.is_stale(error) or name in retry._SCHEDULING:
+        return "by key"
+    return "no"
+
+
+def _error_rows(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for name in names:
+        rule = CODES.get(name) or GROUPS[name.partition(".")[0]]
+        message = rule.message.replace("`", "'") or "says what is wrong"
+        yield (
+            _anchored(name),
+            str(rule.status),
+            "yes" if rule.public else "no",
+            _tried_again(name, message),
+            message,
+        )
+
+
+_ERROR_HEAD: Final = ("error", "status", "shown", "tried again", "message")
+
+
+def errors_raised() -> str:
+    """The errors that a rivetless server answers."""
+    names = sorted(name for name in raised() if name.partition(".")[0] in GROUPS)
+    return table(_ERROR_HEAD, _error_rows(names))
+
+
+def errors_known() -> str:
+    """The errors of the table that no part of the package makes."""
+    return table(_ERROR_HEAD, _error_rows(sorted(CODES.keys() - raised())))
+
+
+def error_groups() -> str:
+    """The rule of each group."""
+    rows = [
+        (_code(group), str(rule.status), "yes" if rule.public else "no")
+        for group, rule in sorted(GROUPS.items())
+    ]
+    return table(("group", "status", "shown"), rows)
+
+
+def errors_of_the_client() -> str:
+    """The client's own errors."""
+    rows = [(_anchored(name), " Or: ".join(said)) for name, said in client_codes().items()]
+    return table(("error", "what happened"), rows)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, int) and value >= 10_000:
+        return f"{value:,}".replace(",", " ")
+    return f"`{value!r}`" if isinstance(value, str) else str(value)
+
+
+def _fields(cls: type[Any]) -> str:
+    told = attributes(cls)
+    rows = [
+        (_code(field.name), _shown(field.default), told[field.name])
+        for field in dataclasses.fields(cls)
+    ]
+    return table(("option", "default", "meaning"), rows)
+
+
+def _parameters(function: Callable[..., Any], documented: object, leave: Sequence[str]) -> str:
+    told = attributes(documented)
+    rows = [
+        (_code(name), _shown(parameter.default), told[name])
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in leave and parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    return table(("option", "default", "meaning"), rows)
+
+
+def class_options() -> str:
+    """The keywords of an actor class that set times."""
+    return _fields(ActorOptions)
+
+
+def class_options_refused() -> str:
+    """RivetKit's options that are not taken."""
+    return table(
+        ("option", "answer"), [(_code(name), reason) for name, reason in sorted(REFUSED.items())]
+    )
+
+
+def registry_options() -> str:
+    """What ``setup`` takes."""
+    told = attributes(setup)
+    rows = [(_code("use"), "", told["use"])]
+    rows += [
+        (_code(field.name), _shown(field.default), told[field.name])
+        for field in dataclasses.fields(RegistryOptions)
+    ]
+    return table(("option", "default", "meaning"), rows)
+
+
+def handler_options() -> str:
+    """What ``registry.handler`` takes."""
+    return _parameters(ASGIApp.__init__, ASGIApp, ("self", "registry"))
+
+
+def serve_options() -> str:
+    """What ``registry.serve`` takes beside that."""
+    return _parameters(serve, serve, ("registry", "options"))
+
+
+def gateway_limits() -> str:
+    """The fields of ``Limits``."""
+    return _fields(Limits)
+
+
+def capabilities() -> str:
+    """What the shipped stores declare."""
+    return _fields(base.Capabilities)
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count % size == 0:
+            return f"{count // size} {unit}"
+    return f"{count} bytes"
+
+
+def fixed_limits() -> str:
+    """Limits that no option changes."""
+    from rivetless import keys
+    from rivetless.gateway import management, metadata, origins
+    from rivetless.hosts import listener, local, peers
+
+    rows: list[tuple[str, str, str]] = [
+        ("one part of a key", _bytes(keys.MAX_PART_BYTES), "`actor.key_too_large`"),
+        ("a key, serialised", _bytes(keys.MAX_KEY_BYTES), "`actor.key_too_large`"),
+        (
+            "name of an actor, an action, an event, a namespace",
+            f"{keys.MAX_NAME_CHARS} characters",
+            "`DefinitionError` or `actor.invalid_request`",
+        ),
+        (
+            "input, through the management API",
+            _bytes(targets.MAX_INPUT_BYTES),
+            "`actor.input_too_large`",
+        ),
+        (
+            "input, in a URL (what clients send with a call)",
+            _bytes(targets.MAX_URL_INPUT_BYTES),
+            "`actor.input_too_large`",
+        ),
+        (
+            "connection parameters",
+            _bytes(headers.MAX_CONN_PARAMS_BYTES),
+            "`actor.invalid_request`",
+        ),
+        ("depth of a value", f"{values.MAX_DEPTH} lists and dicts", "`actor.invalid_request`"),
+        ("digits of an integer", str(values.MAX_DIGITS), "`actor.invalid_request`"),
+        (
+            "`Idempotency-Key`",
+            f"{origins._MAX_KEY} characters",
+            "`actor.invalid_request`",
+        ),
+        ("how long an answer is kept for a key", f"{replies.KEPT / 3600:g} h", ""),
+        (
+            "answer that has room in the head",
+            f"{replies.SMALL} bytes, {base.RECENT_REPLIES} of them",
+            "none: others are records",
+        ),
+        ("actors one call may pass through", str(job.MAX_CHAIN), "`actor.deadlock`"),
+        (
+            "time a conflicting turn goes on, beyond its own",
+            f"{runtime.PATIENCE:g} s",
+            "`actor.conflict`",
+        ),
+        ("length of a lease, renewed at half", f"{leases.LENGTH:g} s", ""),
+        ("commit ids that a head remembers", str(base.RECENT_COMMITS), "`actor.outcome_unknown`"),
+        (
+            "ids in one management request",
+            str(management._MAX_IDS),
+            "`validation.too_many_actor_ids`",
+        ),
+        ("actors in one page of a list", str(management._MAX_LIMIT), ""),
+        ("body of `/start`", _bytes(metadata._MAX_START), "`message.incoming_too_long`"),
+        ("frame that `registry.serve` takes", _bytes(local._MAX_FRAME), "the socket closes"),
+        (
+            "frame that the Python client takes",
+            _bytes(network.MAX_FRAME_BYTES),
+            "the socket closes",
+        ),
+        ("batch of pushes between processes", _bytes(listener.MAX_BATCH_BYTES), ""),
+        (
+            "heartbeat of a process; silence that means death",
+            f"{peers.HEARTBEAT:g} s; {peers.LIFETIME:g} s",
+            "",
+        ),
+        (
+            "pause before a client reconnects",
+            f"{connection.FIRST_PAUSE:g} to {connection.LONGEST_PAUSE:g} s",
+            "",
+        ),
+    ]
+    return table(("what", "limit", "beyond it"), rows)
+
+
+def cli_for(command: str) -> str:
+    """Return the arguments of a command."""
+    parser = make_parser()
+    commands: Any = next(action for action in parser._actions if action.choices)
+    rows: list[tuple[str, str]] = []
+    for action in commands.choices[command]._actions:
+        if action.help == argparse.SUPPRESS or action.dest == "help":
+            continue
+        name = ", ".join(action.option_strings) or action.dest.upper()
+        if action.option_strings and action.nargs != 0:
+            name += f" {action.metavar or '|'.join(action.choices or ()) or action.dest.upper()}"
+        rows.append((_code(name), action.help.replace("%%", "%")))
+    return table(("argument", "meaning"), rows)
+
+
+def cli_dev() -> str:
+    """The command line of ``rivetless dev``."""
+    return cli_for("dev")
+
+
+def cli_openapi() -> str:
+    """The command line of ``rivetless openapi``."""
+    return cli_for("openapi")
+
+
+def retry_policy() -> str:
+    """How often the Python client tries."""
+    return _fields(retry.RetryPolicy)
+
+
+TABLES: Final[Mapping[str, Callable[[], str]]] = {
+    made.__name__.replace("_", "-"): made
+    for made in (
+        capabilities,
+        class_options,
+        class_options_refused,
+        cli_dev,
+        cli_openapi,
+        error_groups,
+        errors_known,
+        errors_of_the_client,
+        errors_raised,
+        fixed_limits,
+        gateway_limits,
+        handler_options,
+        registry_options,
+        retry_policy,
+        serve_options,
+    )
+}
+
+
+def filled(page: str) -> str:
+    """Return a page with its tables made anew.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        return f"{match['begin']}\n{TABLES[match['name']]()}\n\n{match['end']}"
+
+    return _REGION.sub(fill, page)
+
+
+def pages() -> list[Path]:
+    """Return the documentation's pages."""
+    return sorted(DOCS.rglob("*.md"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the tables, or tell which pages are out of date."""
+    parser = argparse.ArgumentParser(prog="scripts/reference")
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args(argv).check
+    stale = 0
+    for path in pages():
+        before = path.read_text(encoding="utf-8")
+        after = filled(before)
+        if after == before:
+            continue
+        stale += 1
+        sys.stdout.write(f"{path.relative_to(ROOT)}: {'out of date' if check else 'written'}\n")
+        if not check:
+            path.write_text(after, encoding="utf-8")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
