@@ -12,7 +12,7 @@ from rivetless.client.retry import is_lifecycle, is_stale
 from rivetless.clock import Timeout, sleep, within
 from rivetless.runtime import replies
 from rivetless.runtime.cell import Cell, Step, Superseded, tick
-from rivetless.runtime.commands import ById, Target
+from rivetless.runtime.commands import ActionResult, ById, Target
 from rivetless.runtime.job import MAX_CHAIN, Job
 from rivetless.runtime.records import find_record
 from rivetless.runtime.turn import ActorTurn
@@ -68,12 +68,16 @@ class Execution:
     async def _attempt(self, cell: Cell, target: Target, job: Job) -> Any:
         job.created = False
         await self._enter(cell, target, job)
+        base, actor_id = cell.snapshot(), cell.actor_id
         if job.origin.call_key is not None:
             stored = await replies.find(self._runtime.store, self._runtime.clock, cell, job)
             if stored is not None:
+                await cell.durable(base)
                 self._leave(cell, job)
-                return self._runtime.stored_answer(cell, replies.decode(stored))
-        turn = ActorTurn(self._runtime, cell, job, cell.actor_id)
+                return ActionResult(replies.decode(stored), actor_id, cell.address.key)
+            if not (cell.known and cell.awake):
+                raise Superseded(elsewhere=False)  # the look-up took its time
+        turn = ActorTurn(self._runtime, cell, job, actor_id, base)
         renewal = self._runtime.leases.keep(turn) if job.leased else None
         try:
             timeout = Timeout(self._runtime.clock, job.timeout)
@@ -301,12 +305,8 @@ class Execution:
         turn.check_base()
         if first:
             lease = self._runtime.leases.change(job, turn.turn_id)
-            started, spilled = replies.remember(self._runtime.clock, cell, job, replies.STARTED)
-            changes = replace(
-                changes,
-                replies=(*changes.replies, *started),
-                puts=(*changes.puts, *spilled),
-            )
+            clock = self._runtime.clock
+            changes = replies.remember(changes, clock, cell, job, replies.STARTED)
             if lease is not None:
                 changes = replace(changes, lease=lease)
         if changes.empty and not turn.effects:
@@ -344,17 +344,12 @@ class Execution:
             turn.base = cell.snapshot()
         await turn.port_call(turn.reach_out())
         value = await fn()
-        data = replies.encode(value)
-        expires_at = runtime.clock.now() + replies.KEPT
-        step = Step(
-            Changes(
-                runtime.fresh_commit_id(),
-                puts=(Record(Collection.REPLY, key, data, expires_at=expires_at),),
-            )
-        )
-        cell.stage(step)
-        await turn.port_call(step.done)
         job.once[name] = value
+        expires_at = runtime.clock.now() + replies.KEPT
+        record = Record(Collection.REPLY, key, replies.encode(value), expires_at=expires_at)
+        # It stays true whatever becomes of the turns that are committed together with it.
+        changes = Changes(runtime.fresh_commit_id(), puts=(record,))
+        await turn.port_call(runtime.commit_loose(turn.actor_id, changes, cell))
         return value
 
     def _hold_now(self, turn: ActorTurn, *, closed: bool) -> None:

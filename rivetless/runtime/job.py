@@ -47,6 +47,7 @@ class Job:
     """
 
     __slots__ = (
+        "_durable_cause",
         "_turn_id",
         "body",
         "calls",
@@ -106,6 +107,7 @@ class Job:
         self.calls = 0
         self.once: dict[str, object] | None = None
         self._turn_id = turn_id
+        self._durable_cause = turn_id is not None or origin.call_key is not None
 
     def turn_id(self, fresh: Callable[[], str]) -> str:
         """Return the job's turn id: from its durable cause, or ``fresh`` and then kept."""
@@ -117,7 +119,7 @@ class Job:
     @property
     def durable_cause(self) -> bool:
         """Whether a later job, perhaps in another process, may have the same turn id."""
-        return self.origin.call_key is not None
+        return self._durable_cause
 
     def link(self, address: Address, turn_id: str) -> str:
         """Name this turn in a chain of calls."""

@@ -1,19 +1,21 @@
 """Stored answers: a call that carries a key is answered once and then from what was stored.
 
 Small answers live in a ring in the head, so remembering them costs no further write; larger ones,
-and those that the ring has no room for, are records with an expiry.
+and those that the ring has no room for, are records with an expiry. An answer is looked for in what
+this process is about to commit as well, and given only when that is durable.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rivetless import errors
 from rivetless.protocol.values import JSON, tag, untag
 from rivetless.runtime.job import digest
 from rivetless.runtime.records import find_record
-from rivetless.store.base import RECENT_REPLIES, Collection, Record, Reply, Store
+from rivetless.store.base import RECENT_REPLIES, Changes, Collection, Record, Reply, Store
 
 if TYPE_CHECKING:
     from rivetless.clock import Clock
@@ -28,6 +30,9 @@ SMALL: Final = 512
 
 STARTED: Final = b""
 """Stands for the answer of a turn that made a checkpoint and has not ended."""
+
+LARGE: Final = b"\x01"
+"""Stands for an answer that is a record. No encoded answer is like it."""
 
 
 def check(callee: str, action: str, args: bytes) -> str:
@@ -54,29 +59,45 @@ def _key(call_key: str) -> bytes:
     return digest("reply", call_key).encode()
 
 
-def remember(
-    clock: Clock, cell: Cell, job: Job, data: bytes
-) -> tuple[tuple[Reply, ...], tuple[Record, ...]]:
-    """Say what a commit has to write so that the job's call is answered with ``data`` from now on.
+def remember(changes: Changes, clock: Clock, cell: Cell, job: Job, data: bytes) -> Changes:
+    """Add to a commit what it takes to answer the job's call with ``data`` from now on.
 
-    Returns:
-        Replies for the head's ring, and records: the answer itself where it is too large for the
-        ring, and the oldest of a full ring, which would otherwise be forgotten.
+    That is a place in the head's ring; a record, where the answer is too large for it; and a record
+    of the oldest answer in a full ring, which would otherwise be forgotten.
     """
     key = job.origin.call_key
     if key is None:
-        return (), ()
+        return changes
     now = clock.now()
     reply = Reply(key, job.check, data, now + KEPT)
+    puts: list[Record] = []
     if len(data) > SMALL:
-        return (), (_record(reply),)
+        puts.append(_record(reply))
+        reply = replace(reply, data=LARGE)
     ring = cell.replies
-    full = len(ring) >= RECENT_REPLIES
-    return (reply,), (_record(ring[0]),) if full and ring[0].expires_at > now else ()
+    if len(ring) >= RECENT_REPLIES and _is_last(ring[0], (*ring[1:], reply), now):
+        puts.append(_record(ring[0]))
+    changes = replace(changes, replies=(*changes.replies, reply))
+    if puts:
+        changes = replace(
+            changes,
+            puts=(*changes.puts, *puts),
+            counters={**changes.counters, "replies": len(puts)},
+        )
+    return changes
+
+
+def _is_last(reply: Reply, later: tuple[Reply, ...], now: float) -> bool:
+    """Whether nobody else remembers what a reply says."""
+    return (
+        reply.expires_at > now
+        and reply.data != LARGE
+        and all(other.key != reply.key for other in later)
+    )
 
 
 async def find(store: Store, clock: Clock, cell: Cell, job: Job) -> bytes | None:
-    """Look for the stored answer of the job's call.
+    """Look for the stored answer of the job's call, be it durable or about to be.
 
     Raises:
         ActorError: ``actor.idempotency_mismatch`` if the key was used for another call;
@@ -90,9 +111,8 @@ async def find(store: Store, clock: Clock, cell: Cell, job: Job) -> bytes | None
         if reply.key == key and reply.expires_at > clock.now():
             found = reply.check, reply.data
             break
-    head = cell.head
-    if found is None and head is not None and head.counters.get("replies"):
-        record = await find_record(store, head.actor_id, Collection.REPLY, _key(key))
+    if found is None or found[1] == LARGE:
+        record = await _find_record(store, cell, _key(key))
         if record is not None:
             size = record.data[0]
             found = record.data[1 : size + 1].decode(), record.data[size + 1 :]
@@ -103,3 +123,13 @@ async def find(store: Store, clock: Clock, cell: Cell, job: Job) -> bytes | None
     if found[1] == STARTED:
         raise errors.make("actor.interrupted", {"reason": "the first attempt did not end"})
     return found[1]
+
+
+async def _find_record(store: Store, cell: Cell, key: bytes) -> Record | None:
+    pending = cell.pending(Collection.REPLY, key)
+    if pending is not None:
+        return pending
+    head = cell.head
+    if head is None or not head.counters.get("replies"):
+        return None
+    return await find_record(store, head.actor_id, Collection.REPLY, key)

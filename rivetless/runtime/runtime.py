@@ -355,26 +355,28 @@ class Runtime:
         """Read a Starlette response."""
         return await read_response(turn, response)
 
-    def stored_answer(self, cell: Cell, output: object) -> ActionResult:
-        """Answer a repeated call with what its first attempt answered."""
-        return ActionResult(output, cell.actor_id, cell.address.key)
-
     async def let_out(self, turn: ActorTurn) -> None:
         """Let out the effects of a turn that wrote nothing."""
         head = turn.cell.head
         version = head.version if head is not None else 0
         await self.effects.let_out(turn.cell, turn.actor_id, version, 0, tuple(turn.effects))
 
-    async def commit_loose(self, actor_id: str, changes: Changes) -> None:
+    async def commit_loose(self, actor_id: str, changes: Changes, cell: Cell | None = None) -> None:
         """Commit changes that depend on nothing but the life.
 
         They join the actor's commit under way where there is one.
 
+        Args:
+            actor_id: the life.
+            changes: what to write; nothing versioned.
+            cell: the actor's, where the caller has it.
+
         Raises:
             ActorError: ``actor.not_found``.
         """
-        address = self._addresses.get(actor_id)
-        cell = self._cells.get(address) if address is not None else None
+        if cell is None:
+            address = self._addresses.get(actor_id)
+            cell = self._cells.get(address) if address is not None else None
         if cell is not None and cell.known and cell.actor_id == actor_id:
             step = Step(changes)
             cell.stage(step)

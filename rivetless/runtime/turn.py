@@ -16,11 +16,11 @@ from rivetless.actor.context import Conn, RawWebSocket
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.protocol.codec import require_sendable
 from rivetless.runtime import records, replies
-from rivetless.runtime.cell import CachedConn, Cell, Superseded
+from rivetless.runtime.cell import CachedConn, Cell, Snapshot, Superseded
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
-from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey, Reply
+from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
@@ -79,13 +79,15 @@ class ActorTurn:
         "tenure",
     )
 
-    def __init__(self, runtime: Runtime, cell: Cell, job: Job, actor_id: str) -> None:
+    def __init__(
+        self, runtime: Runtime, cell: Cell, job: Job, actor_id: str, base: Snapshot | None = None
+    ) -> None:
         self.runtime = runtime
         self.cell = cell
         self.job = job
         self.tenure = cell.tenure
         self.actor_id = actor_id
-        self.base = cell.snapshot()
+        self.base = base or cell.snapshot()
         self.puts: list[Record] = []
         self.deletes: list[RecordKey] = []
         self.effects: list[Effect] = []
@@ -421,23 +423,22 @@ class ActorTurn:
         touch = any(r.key not in opened for r in conn_states)
         puts = (*self.puts, *conn_states) if conn_states else tuple(self.puts)
         wrote = state is not KEEP or touch or self.destroying or self.creation is not None
-        reply: tuple[Reply, ...] = ()
-        spilled: tuple[Record, ...] = ()
-        if self.reply is not None and (wrote or puts or self.deletes or self.effects):
-            reply, spilled = replies.remember(self.runtime.clock, self.cell, self.job, self.reply)
-        if not (wrote or puts or self.deletes or reply or spilled):
+        # After a checkpoint there is a note that the turn has begun; the answer ends it.
+        remember = self.reply is not None and bool(self.effects or self.job.checkpoints)
+        if not (wrote or puts or self.deletes or remember):
             return None
-        return Changes(
+        changes = Changes(
             commit_id=self.runtime.fresh_commit_id(),
             create=self.creation,
             state=state,
-            replies=reply,
             destroyed_at=self.runtime.clock.now() if self.destroying else None,
             touch=touch,
-            puts=(*puts, *spilled),
+            puts=puts,
             deletes=tuple(self.deletes),
-            counters={"replies": len(spilled)} if spilled else {},
         )
+        if self.reply is not None:
+            changes = replies.remember(changes, self.runtime.clock, self.cell, self.job, self.reply)
+        return changes
 
     @property
     def has_read(self) -> bool:

@@ -253,6 +253,66 @@ async def test_a_reader_beside_a_writer_disturbs_nobody() -> None:
     assert world.store.calls["load"] == 0
 
 
+@pytest.mark.parametrize("size", [5, 5000])
+async def test_a_repeat_waits_until_the_first_answer_is_durable(size: int) -> None:
+    world = await open_world()
+    process = world.process()
+    await process.call("tally", "add")
+    held = world.faults.inject(Fault.HELD)
+    origin = Origin(call_key="i:k")
+    first = asyncio.create_task(process.call("tally", "text", size, origin=origin))
+    await held.reached.wait()
+    again = asyncio.create_task(process.call("tally", "text", size, origin=origin))
+    await settle()
+    assert not again.done()
+    held.release()
+    await finish(world, first, again)
+    assert await process.call("tally", "get") == 2
+    assert runs.count("text") == 1
+
+
+async def test_answers_pushed_out_of_the_ring_are_found_before_they_are_durable() -> None:
+    world = await open_world()
+    process = world.process()
+    await process.call("tally", "add")
+    held = world.faults.inject(Fault.HELD)
+    origins = [Origin(call_key=f"i:{n}") for n in range(40)]
+    calls = [asyncio.create_task(process.call("tally", "add", origin=o)) for o in origins]
+    await held.reached.wait()
+    await settle()
+    calls += [asyncio.create_task(process.call("tally", "add", origin=o)) for o in origins]
+    await settle()
+    held.release()
+    results = await finish(world, *calls)
+    assert results[:40] == results[40:]
+    assert await process.call("tally", "get") == 41
+
+
+async def test_a_long_answer_after_a_checkpoint_is_kept() -> None:
+    world = await open_world()
+    process = world.process()
+    origin = Origin(call_key="i:k")
+    answer = await process.call("tally", "text_in_parts", 5000, origin=origin)
+    for n in range(20):  # now the note of the checkpoint leaves the ring
+        assert await process.call("tally", "text_in_parts", 5000, origin=origin) == answer
+        await process.call("tally", "add", origin=Origin(call_key=f"i:{n}"))
+    assert await world.process().call("tally", "text_in_parts", 5000, origin=origin) == answer
+    assert runs.count("text") == 1
+
+
+async def test_a_result_of_once_outlives_the_commit_it_joined() -> None:
+    world = await open_world()
+    process = world.process()
+    await process.call("tally", "add")
+    paying = asyncio.create_task(process.call("tally", "pay", "x"))
+    await settle()
+    world.faults.inject(Fault.CONFLICT)
+    gate("x").set()
+    assert await finish(world, paying) == ["paid"]
+    assert runs.count("pay") == 1
+    assert await process.call("tally", "get") == 2
+
+
 # -- holds and leases -----------------------------------------------------------------------------
 
 
