@@ -170,6 +170,7 @@ class Cell:
         awake: whether this process has begun its tenure (``create_vars`` and ``on_wake`` ran).
         tenure: what the process has of the actor beside its state.
         conns: connections this process has read; dropped with the chain.
+        beginning: id of the turn whose hooks create or wake the actor now.
         running: how many turns are under way, work kept awake included.
         quiet: what waits until none is.
         used: tick of the last use.
@@ -193,6 +194,7 @@ class Cell:
         "_waiting",
         "address",
         "awake",
+        "beginning",
         "checked",
         "closed",
         "conns",
@@ -218,6 +220,7 @@ class Cell:
         self.address = address
         self.head: Head | None = None
         self.awake = False
+        self.beginning: str | None = None
         self.tenure = Tenure()
         self.conns: dict[str, CachedConn] = {}
         self.running = 0
@@ -294,6 +297,12 @@ class Cell:
                 if record.key == key and record.collection is collection:
                     return record
         return None
+
+    def lost_lease_of(self, holder: str) -> bool:
+        """Whether ``holder`` had the lease in the store when the cell ceased to know its head."""
+        head = self.head
+        lease = None if head is None else head.lease
+        return self._lost and lease is not None and lease.holder == holder
 
     def snapshot(self) -> Snapshot:
         """Return the end of the chain, for a turn to run on."""

@@ -17,7 +17,7 @@ from rivetless.runtime.job import MAX_CHAIN, Job
 from rivetless.runtime.records import find_record
 from rivetless.runtime.turn import ActorTurn
 from rivetless.serde import UnstorableError
-from rivetless.store.base import Changes, Collection, Record, TooLarge
+from rivetless.store.base import Changes, Collection, Record, StoreError, TooLarge
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -45,25 +45,25 @@ class Execution:
         if len(job.origin.chain) >= MAX_CHAIN:
             raise errors.deadlock(job.origin.chain)
         job.started = tick()
-        while True:
-            cell = await self._runtime.cell_for(target)
-            cell.running += 1
-            try:
-                return await self._attempt(cell, target, job)
-            except Superseded as lost:
-                superseded = lost
-            except errors.ActorError as error:
-                self._leave(cell, job)
-                if (shown := self._for_the_caller(job, error)) is not error:
-                    raise shown from error
-                raise
-            except BaseException:
-                self._leave(cell, job)
-                raise
-            finally:
-                cell.running -= 1
-                self._runtime.used(cell)
-            await self._after_conflict(cell, job, superseded)
+        cell = await self._runtime.cell_for(target)
+        # Until the end it is the same cell: one that has work under way is not forgotten.
+        cell.running += 1
+        try:
+            while True:
+                try:
+                    return await self._attempt(cell, target, job)
+                except Superseded as lost:
+                    superseded = lost
+                await self._after_conflict(job, superseded)
+        except errors.ActorError as error:
+            if (shown := self._for_the_caller(job, error)) is not error:
+                raise shown from error
+            raise
+        finally:
+            self._leave(cell, job)
+            cell.running -= 1
+            cell.flush()  # a creation may have been held back for a caller that is gone
+            self._runtime.used(cell)
 
     async def _attempt(self, cell: Cell, target: Target, job: Job) -> Any:
         job.created = False
@@ -73,12 +73,12 @@ class Execution:
             stored = await replies.find(self._runtime.store, self._runtime.clock, cell, job)
             if stored is not None:
                 await cell.durable(base)
-                self._leave(cell, job)
                 return ActionResult(replies.decode(stored), actor_id, cell.address.key)
             if not (cell.known and cell.awake):
                 raise Superseded(elsewhere=False)  # the look-up took its time
         turn = ActorTurn(self._runtime, cell, job, actor_id, base)
-        renewal = self._runtime.leases.keep(turn) if job.leased else None
+        if job.leased:
+            self._runtime.leases.keep(turn)
         try:
             timeout = Timeout(self._runtime.clock, job.timeout)
             try:
@@ -94,13 +94,11 @@ class Execution:
             raise
         else:
             # What goes wrong from here on is not the handler's doing, and the commit may be done.
+            job.answered = job.calls > 0
             await self._commit(turn, changes)
+            self._runtime.after_commit(turn)
         finally:
             turn.end("ended")
-            if renewal is not None:
-                renewal.cancel()
-        self._leave(cell, job)
-        self._runtime.after_commit(turn)
         return result
 
     # -- entering ---------------------------------------------------------------------------------
@@ -109,40 +107,48 @@ class Execution:
         """Return when a turn of the job may begin on the cell."""
         tries = 0
         while True:
-            if not (cell.known and cell.awake):
+            if not cell.known:
                 await self._runtime.lifecycle.begin(cell, target, job)
             if isinstance(target, ById) and cell.actor_id != target.actor_id:
                 if cell.checked >= job.started:
                     raise errors.not_found()
                 cell.forget()
                 continue
-            if cell.holder is None and cell.lease is None and not self._wants_lease(job):
+            if not await self._admitted(cell, job, tries):
+                tries += 1
+                continue
+            if cell.awake:
                 return
-            turn_id = job.turn_id(self._runtime.fresh_id)
-            if cell.holder not in (None, turn_id):
-                if job.descends_from(cell.holder or ""):
-                    self._check_circle(cell, job, turn_id, closed=cell.closed)
-                    return
-                if not self._wants_lease(job):
-                    await self._until_deadline(job, cell.admit())
-                    continue
-            lease = cell.lease
-            if lease is not None and self._runtime.leases.blocks(lease, turn_id, cell.holder):
-                if not job.descends_from(lease.holder):
-                    await self._wait_for_lease(cell, job, tries)
-                    tries += 1
-                    continue
-                self._check_circle(cell, job, turn_id, closed=lease.closed)
+            await self._runtime.lifecycle.wake(cell, job)
+
+    async def _admitted(self, cell: Cell, job: Job, tries: int) -> bool:
+        """Say whether the job may go on at once; if not, wait for what is in its way first."""
+        if cell.holder is None and cell.lease is None and not self._wants_lease(job):
+            return True
+        turn_id = job.turn_id(self._runtime.fresh_id)
+        if cell.holder not in (None, turn_id):
+            if job.descends_from(cell.holder or ""):
+                self._check_circle(cell, job, turn_id, closed=cell.closed)
+                return True
             if not self._wants_lease(job):
-                return
-            if not job.leased:
-                await self._until_deadline(job, cell.hold(turn_id, closed=job.closed))
-                job.leased = True
-                continue  # the wait was long enough for everything to have changed
-            owned = lease is not None and lease.holder == turn_id
-            if not owned and (job.exclusive or job.elsewhere):
-                await self._runtime.leases.take(cell, job, turn_id, self._runtime.fresh_commit_id())
-            return
+                await self._until_deadline(job, cell.admit())
+                return False
+        lease = cell.lease
+        if lease is not None and self._runtime.leases.blocks(lease, turn_id, cell.holder):
+            if not job.descends_from(lease.holder):
+                await self._wait_for_lease(cell, job, tries)
+                return False
+            self._check_circle(cell, job, turn_id, closed=lease.closed)
+        if not self._wants_lease(job):
+            return True
+        if not job.leased:
+            await self._until_deadline(job, cell.hold(turn_id, closed=job.closed))
+            job.leased = True
+            return False  # the wait was long enough for everything to have changed
+        owned = lease is not None and lease.holder == turn_id
+        if not owned and (job.exclusive or job.elsewhere):
+            await self._runtime.leases.take(cell, job, turn_id, self._runtime.fresh_commit_id())
+        return True
 
     def _check_circle(self, cell: Cell, job: Job, turn_id: str, *, closed: bool) -> None:
         """A call has come back to an actor that waits for it; say so if it may not pass.
@@ -174,20 +180,15 @@ class Execution:
         if self._runtime.clock.now() >= job.deadline:
             raise errors.make("actor.conflict")
 
-    async def _after_conflict(self, cell: Cell, job: Job, lost: Superseded) -> None:
+    async def _after_conflict(self, job: Job, lost: Superseded) -> None:
         """Decide what a turn that lost does next: run at once, pause, or take the lease."""
         if job.checkpoints:
-            self._leave(cell, job)
             raise errors.make("actor.interrupted", {"checkpoints": job.checkpoints})
         job.conflicts += 1
         job.elsewhere = job.elsewhere or lost.elsewhere
-        try:
-            self._check_deadline(job)
-            if job.conflicts == 2 and lost.elsewhere:
-                await sleep(self._runtime.clock, self._rng.uniform(*PAUSE))
-        except BaseException:
-            self._leave(cell, job)
-            raise
+        self._check_deadline(job)
+        if job.conflicts == 2 and lost.elsewhere:
+            await sleep(self._runtime.clock, self._rng.uniform(*PAUSE))
 
     def _for_the_caller(self, job: Job, error: errors.ActorError) -> errors.ActorError:
         """Say "try again" to callers only where nothing can have been done yet.
@@ -195,7 +196,8 @@ class Execution:
         The official client repeats a call by itself on some codes. A turn that made a checkpoint,
         or has called others before it failed, must not be repeated without a key.
         """
-        acted = job.checkpoints or job.calls > 1 or (job.outside and not job.calls)
+        # The one call a handler has made may be what failed, and then it has done nothing.
+        acted = job.checkpoints or job.calls > 1 or job.answered or (job.outside and not job.calls)
         if acted and (is_lifecycle(error) or is_stale(error)):
             return errors.make("actor.interrupted", {"cause": error.name})
         return error
@@ -206,7 +208,17 @@ class Execution:
             job.leased = False
             turn_id = job.turn_id(self._runtime.fresh_id)
             self._runtime.leases.give_back(cell, turn_id, self._runtime.fresh_commit_id())
+            if cell.lost_lease_of(turn_id):
+                # A commit failed, and what the store says now is not known here.
+                self._runtime.begin(self._give_back_later(cell, turn_id))
             cell.release(turn_id)
+
+    async def _give_back_later(self, cell: Cell, turn_id: str) -> None:
+        try:
+            await self._runtime.lifecycle.load(cell)
+        except StoreError:
+            return  # it runs out by itself
+        self._runtime.leases.give_back(cell, turn_id, self._runtime.fresh_commit_id())
 
     # -- ending -----------------------------------------------------------------------------------
 
@@ -244,9 +256,9 @@ class Execution:
         turn.remember_conns(changes)
         await step.done
 
-    def _changes(self, turn: ActorTurn) -> Changes | None:
+    def _changes(self, turn: ActorTurn, *, last: bool = True) -> Changes | None:
         try:
-            changes = turn.changes()
+            changes = turn.changes(last=last)
         except UnstorableError as error:
             raise errors.ActorError("actor", "invalid_operation", str(error)) from error
         if changes is not None:
@@ -274,10 +286,7 @@ class Execution:
             Superseded: it may have been.
         """
         turn.end("failed")
-        for work in turn.later:
-            work.close()
-        if turn.creation is None:
-            await turn.cell.validate(turn.base, turn.job.started)
+        await turn.cell.validate(turn.base, turn.job.started)
         if not isinstance(error, errors.ActorError):
             turn.log.error("unhandled error in %s", turn.job.label, exc_info=error)
 
@@ -301,7 +310,7 @@ class Execution:
         job, cell = turn.job, turn.cell
         first = job.checkpoints == 0
         self._hold_now(turn, closed=True)
-        changes = self._changes(turn) or Changes(self._runtime.fresh_commit_id())
+        changes = self._changes(turn, last=False) or Changes(self._runtime.fresh_commit_id())
         turn.check_base()
         if first:
             lease = self._runtime.leases.change(job, turn.turn_id)
@@ -315,9 +324,15 @@ class Execution:
         step = Step(changes, tuple(turn.effects))
         cell.stage(step)
         turn.remember_conns(changes)
-        await step.done
+        try:
+            await step.done
+        except errors.ActorError as error:
+            # Unknown, so not to be run again; the handler may go on if it likes.
+            job.checkpoints += error.name == "actor.outcome_unknown"
+            raise
         job.checkpoints += 1
         turn.go_on_from_here()
+        self._runtime.leases.keep(turn)
 
     async def once(self, turn: ActorTurn, name: str, fn: Callable[[], Awaitable[Any]]) -> Any:
         """Run ``fn`` unless an earlier run (or an earlier attempt at the same turn) has done it."""
@@ -342,6 +357,7 @@ class Execution:
                 runtime.leases.take(cell, job, turn.turn_id, runtime.fresh_commit_id())
             )
             turn.base = cell.snapshot()
+            runtime.leases.keep(turn)
         await turn.port_call(turn.reach_out())
         value = await fn()
         job.once[name] = value

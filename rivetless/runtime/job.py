@@ -36,12 +36,14 @@ class Job:
         check: hash of action and arguments, for calls with a key.
         deadline: Unix seconds until which it may be tried.
         label: what it does, for logs.
+        cause: the job that a lifecycle turn (a creation, a wake) runs for.
         created: whether its present run began the actor's life.
         conflicts: how often somebody else was faster.
         elsewhere: whether one of them was another process.
         outside: whether a run has reached something other than our own ports.
         leased: whether it holds the actor; ``closed`` says that nothing passes through.
         calls: how many calls to other actors one run has begun.
+        answered: whether a handler that had called others came to its end.
         checkpoints: how many commits ``save_state`` made in the present run.
         once: results of ``once``, by name.
     """
@@ -49,8 +51,10 @@ class Job:
     __slots__ = (
         "_durable_cause",
         "_turn_id",
+        "answered",
         "body",
         "calls",
+        "cause",
         "check",
         "checkpoints",
         "closed",
@@ -85,6 +89,7 @@ class Job:
         exclusive: bool = False,
         turn_id: str | None = None,
         check: str = "",
+        cause: Job | None = None,
     ) -> None:
         self.definition = definition
         self.body = body
@@ -105,6 +110,8 @@ class Job:
         self.closed = exclusive
         self.checkpoints = 0
         self.calls = 0
+        self.answered = False
+        self.cause = cause
         self.once: dict[str, object] | None = None
         self._turn_id = turn_id
         self._durable_cause = turn_id is not None or origin.call_key is not None

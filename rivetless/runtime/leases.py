@@ -8,9 +8,10 @@ is still fenced by the version.
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rivetless.clock import Clock, Timer, sleep
+from rivetless.clock import Clock, sleep
 from rivetless.runtime.cell import Cell, Step
 from rivetless.store.base import Changes, Lease, Store
 
@@ -76,16 +77,16 @@ class Leases:
         if lease is not None and lease.holder == turn_id and cell.known:
             cell.stage(Step(Changes(commit_id, lease=None)))
 
-    def keep(self, turn: ActorTurn) -> Timer | None:
-        """Renew the turn's lease at half its length until the timer is cancelled."""
+    def keep(self, turn: ActorTurn) -> None:
+        """Renew the turn's lease, if it has one, at half its length until the turn ends."""
         lease = turn.cell.lease
-        if lease is None or lease.holder != turn.turn_id:
-            return None
-        return _Renewal(self, turn)
+        if turn.renewal is None and lease is not None and lease.holder == turn.turn_id:
+            turn.renewal = self._clock.call_later(LENGTH / 2, partial(self._renew, turn))
 
-    def renew(self, turn: ActorTurn) -> None:
+    def _renew(self, turn: ActorTurn) -> None:
         """Write the lease once more, on behalf of a turn that is still running."""
         cell = turn.cell
+        turn.renewal = self._clock.call_later(LENGTH / 2, partial(self._renew, turn))
         lease = self.change(turn.job, turn.turn_id)
         if lease is None or cell.moved(turn.base) is not None or turn.ended:
             return
@@ -97,26 +98,3 @@ class Leases:
         """Pause before looking again whether another process's lease has ended."""
         shortest, longest = POLL
         await sleep(self._clock, min(longest, shortest * 2**tries) * self._rng.uniform(0.5, 1.0))
-
-    @property
-    def clock(self) -> Clock:
-        """The clock leases run on."""
-        return self._clock
-
-
-class _Renewal:
-    """A timer that calls itself again."""
-
-    __slots__ = ("_leases", "_timer", "_turn")
-
-    def __init__(self, leases: Leases, turn: ActorTurn) -> None:
-        self._leases = leases
-        self._turn = turn
-        self._timer = leases.clock.call_later(LENGTH / 2, self._fire)
-
-    def _fire(self) -> None:
-        self._leases.renew(self._turn)
-        self._timer = self._leases.clock.call_later(LENGTH / 2, self._fire)
-
-    def cancel(self) -> None:
-        self._timer.cancel()

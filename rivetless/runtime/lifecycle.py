@@ -11,13 +11,13 @@ from rivetless.clock import within
 from rivetless.keys import actor_id, new_life
 from rivetless.runtime import records
 from rivetless.runtime.cell import Cell, Step
-from rivetless.runtime.commands import NOWHERE, ById, Target
+from rivetless.runtime.commands import ById, Origin, Target
 from rivetless.runtime.effects import Send
 from rivetless.runtime.job import Job
 from rivetless.runtime.ports import ClosePush
 from rivetless.runtime.turn import ActorTurn
 from rivetless.serde import UnstorableError
-from rivetless.store.base import Creation
+from rivetless.store.base import Changes, Creation
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -52,12 +52,12 @@ class Lifecycle:
                 await cell.load()
 
     async def begin(self, cell: Cell, target: Target, job: Job) -> None:
-        """Load, create and wake, as needed, so that a turn may begin.
+        """Load the actor; create it if there is none and the target says so.
 
         Raises:
             ActorError: ``actor.not_found``, or what a hook raised.
-            Superseded: another process created the actor meanwhile.
         """
+        self._check_circle(cell, job)
         async with cell.lock:
             if not cell.known:
                 await cell.load()
@@ -66,8 +66,28 @@ class Lifecycle:
                     raise errors.not_found()
                 await self._create(cell, target.input, job)
                 job.created = True
-            elif not cell.awake:
+
+    async def wake(self, cell: Cell, job: Job) -> None:
+        """Begin the process's tenure, unless somebody just did.
+
+        Raises:
+            ActorError: what a hook raised.
+            Superseded: another turn changed or holds the actor since the hooks began.
+        """
+        self._check_circle(cell, job)
+        async with cell.lock:
+            if cell.known and not cell.awake:
                 await self._wake(cell, job)
+
+    def _check_circle(self, cell: Cell, job: Job) -> None:
+        """Hooks that begin an actor may not wait for it.
+
+        Raises:
+            ActorError: ``actor.deadlock``.
+        """
+        if cell.beginning is not None and job.descends_from(cell.beginning):
+            link = job.link(cell.address, job.turn_id(self._runtime.fresh_id))
+            raise errors.deadlock((*job.origin.chain, link))
 
     async def _create(self, cell: Cell, plain_input: object, job: Job) -> None:
         definition = cell.definition
@@ -79,6 +99,7 @@ class Lifecycle:
         # Whole milliseconds, as everybody outside sees it: a page of actors may end there.
         turn.creation = Creation(cell.address, round(runtime.clock.now(), 3))
         options, hooks = definition.options, definition.hooks
+        cell.beginning = turn.turn_id
         try:
             actor = turn.actor
             if "on_migrate" in hooks:
@@ -100,17 +121,35 @@ class Lifecycle:
                 )
             await self._begin_tenure(turn)
             changes = turn.changes()
+            if changes is None:
+                raise AssertionError("a creation always writes")
+            self._stage(turn, changes, newborn)
         except UnstorableError as error:
             raise errors.ActorError("actor", "invalid_operation", str(error)) from error
         finally:
+            cell.beginning = None
             turn.end("ended")
-        if changes is None:
-            raise AssertionError("a creation always writes")
-        # Held back: the turn that made it necessary joins the same commit.
-        step = Step(changes, tuple(turn.effects), begins_tenure=True)
-        cell.stage(step, newborn=newborn, hold_back=True)
         cell.awake = True
-        runtime.after_commit(turn)
+
+    def _stage(self, turn: ActorTurn, changes: Changes | None, newborn: str | None = None) -> None:
+        """Add what hooks did to the chain. The turn that made them necessary joins the commit."""
+        if changes is None and not turn.effects:
+            self._runtime.after_commit(turn)
+            return
+        changes = changes or turn.no_changes()
+        step = Step(changes, tuple(turn.effects), begins_tenure=True)
+        later, turn.later = turn.later, []
+
+        def landed(done: asyncio.Future[bool]) -> None:
+            turn.later = later
+            if done.result():
+                self._runtime.after_commit(turn)
+            else:
+                turn.end("restarted")
+
+        step.landed.add_done_callback(landed)
+        turn.cell.stage(step, newborn=newborn, hold_back=True)
+        turn.remember_conns(changes)
 
     async def _drain_old(self, cell: Cell) -> None:
         """Clear away what is left of an earlier life at the address."""
@@ -130,6 +169,7 @@ class Lifecycle:
             cell.awake = True
             return
         turn = ActorTurn(self._runtime, cell, self._job(cell, job, "wake"), cell.actor_id)
+        cell.beginning = turn.turn_id
         try:
             if "on_migrate" in hooks:
                 await self._run(
@@ -141,17 +181,13 @@ class Lifecycle:
             await self._begin_tenure(turn)
             changes = turn.changes()
             turn.check_base()
+            self._stage(turn, changes)
         except UnstorableError as error:
             raise errors.ActorError("actor", "invalid_operation", str(error)) from error
         finally:
+            cell.beginning = None
             turn.end("ended")
-        if changes is not None or turn.effects:
-            changes = changes or turn.no_changes()
-            step = Step(changes, tuple(turn.effects), begins_tenure=True)
-            cell.stage(step, hold_back=True)
-            turn.remember_conns(changes)
         cell.awake = True
-        self._runtime.after_commit(turn)
 
     async def _begin_tenure(self, turn: ActorTurn) -> None:
         hooks, options = turn.definition.hooks, turn.definition.options
@@ -174,8 +210,9 @@ class Lifecycle:
             _nothing,
             label=label,
             deadline=cause.deadline,
-            origin=NOWHERE,
+            origin=Origin(chain=cause.origin.chain),
             request=cause.request,
+            cause=cause,
         )
 
     # -- ending -----------------------------------------------------------------------------------

@@ -394,7 +394,8 @@ class Runtime:
     def after_commit(self, turn: ActorTurn) -> None:
         """Begin what a turn has left for afterwards."""
         cell = turn.cell
-        for work in turn.later:
+        later, turn.later = turn.later, []
+        for work in later:
             self.begin(self._later(cell, turn, work))
         if turn.destroying:
             self._addresses.pop(turn.actor_id, None)
@@ -405,9 +406,13 @@ class Runtime:
     async def _later(self, cell: Cell, turn: ActorTurn, work: Coroutine[Any, Any, object]) -> None:
         """Run ``wait_until`` work as a turn of its own, on the instance it was begun on."""
 
+        begun = False
+
         async def body(again: ActorTurn) -> None:
-            if job.conflicts:
+            nonlocal begun
+            if begun:
                 raise errors.make("actor.interrupted")
+            begun = True
             again.adopt(turn)
             await work
 

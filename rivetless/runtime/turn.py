@@ -24,6 +24,7 @@ from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Reco
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
+    from rivetless.clock import Timer
     from rivetless.keys import Address
     from rivetless.runtime.job import Job
     from rivetless.runtime.runtime import Runtime
@@ -48,6 +49,7 @@ class ActorTurn:
         conn_visible: whether the turn's own connection is among ``self.conns`` already.
         read_records: whether it has read records, which ``base`` does not cover.
         port: the future of our own that the handler waits for, if it does.
+        renewal: the timer that renews the turn's lease.
     """
 
     __slots__ = (
@@ -73,6 +75,7 @@ class ActorTurn:
         "port",
         "puts",
         "read_records",
+        "renewal",
         "reply",
         "runtime",
         "sleeping",
@@ -99,6 +102,7 @@ class ActorTurn:
         self.read_records = False
         self.conn_visible = job.conn is not None and job.conn.host is not None
         self.ended = False
+        self.renewal: Timer | None = None
         self.port: object = None
         self._state: Any = _UNREAD
         self._state_locked = False
@@ -177,6 +181,11 @@ class ActorTurn:
     def end(self, reason: str) -> None:
         """The run is over: what the handler left behind can do nothing any more."""
         self.ended = True
+        if self.renewal is not None:
+            self.renewal.cancel()
+        for work in self.later:  # what the commit has begun is not among it any more
+            work.close()
+        self.later.clear()
         signal = self._abort
         if signal is not None:
             signal.fire(reason)
@@ -329,6 +338,7 @@ class ActorTurn:
 
     def destroy(self) -> None:
         self._check_open()
+        self._check_not_beginning("destroy")
         if self.destroying:
             raise errors.make("actor.stopping")
         self.destroying = True
@@ -388,8 +398,10 @@ class ActorTurn:
             raise errors.state_too_large(len(data), limit)
         if "on_state_change" in self.job.definition.hooks and before is not None:
             self._state_locked = True
-            self.actor.on_state_change(state)
-            self._state_locked = False
+            try:
+                self.actor.on_state_change(state)
+            finally:
+                self._state_locked = False
             if schema.dump(state) != data:
                 raise errors.make("actor.state_mutation_reentrant")
         return data
@@ -406,8 +418,11 @@ class ActorTurn:
                 changed.append(records.conn_state_record(conn_id, data))
         return changed
 
-    def changes(self) -> Changes | None:
+    def changes(self, *, last: bool = True) -> Changes | None:
         """Collect everything the run wants to write; ``None`` if that is nothing.
+
+        Args:
+            last: whether the run is over; if not, it is a checkpoint, and destroys nothing yet.
 
         Raises:
             ActorError: the state is too large, or ``on_state_change`` changed it.
@@ -422,7 +437,8 @@ class ActorTurn:
         opened = {r.key for r in self.puts if r.collection is Collection.CONNECTION}
         touch = any(r.key not in opened for r in conn_states)
         puts = (*self.puts, *conn_states) if conn_states else tuple(self.puts)
-        wrote = state is not KEEP or touch or self.destroying or self.creation is not None
+        destroying = last and self.destroying
+        wrote = state is not KEEP or touch or destroying or self.creation is not None
         # After a checkpoint there is a note that the turn has begun; the answer ends it.
         remember = self.reply is not None and bool(self.effects or self.job.checkpoints)
         if not (wrote or puts or self.deletes or remember):
@@ -431,7 +447,7 @@ class ActorTurn:
             commit_id=self.runtime.fresh_commit_id(),
             create=self.creation,
             state=state,
-            destroyed_at=self.runtime.clock.now() if self.destroying else None,
+            destroyed_at=self.runtime.clock.now() if destroying else None,
             touch=touch,
             puts=puts,
             deletes=tuple(self.deletes),
@@ -467,7 +483,10 @@ class ActorTurn:
         if moved is not None:
             raise moved
         holder = self.cell.holder
-        if holder is not None and holder != self.turn_id and not self.job.descends_from(holder):
+        if holder is None:
+            return
+        job = self.job.cause or self.job
+        if holder != job.turn_id(self.runtime.fresh_id) and not job.descends_from(holder):
             raise Superseded(elsewhere=False)
 
     def go_on_from_here(self) -> None:
@@ -509,8 +528,18 @@ class ActorTurn:
 
         return undo
 
+    def _check_not_beginning(self, what: str) -> None:
+        if self.job.cause is not None:
+            raise errors.ActorError(
+                "actor",
+                "invalid_operation",
+                f"`self.{what}` does not work in hooks that create or wake an actor: what they "
+                "write is committed together with the turn that follows.",
+            )
+
     async def refresh(self) -> None:
         self._check_open()
+        self._check_not_beginning("refresh")
         if self.new_state() is not KEEP or self._changed_conn_states() or self.puts:
             raise errors.ActorError(
                 "actor",
@@ -524,9 +553,11 @@ class ActorTurn:
 
     async def save_state(self) -> None:
         self._check_open()
+        self._check_not_beginning("save_state")
         await self.port_call(self.runtime.execution.checkpoint(self))
 
     async def once(self, name: str, fn: Callable[[], Awaitable[T]]) -> T:
         self._check_open()
+        self._check_not_beginning("once")
         result: T = await self.runtime.execution.once(self, name, fn)
         return result

@@ -313,7 +313,106 @@ async def test_a_result_of_once_outlives_the_commit_it_joined() -> None:
     assert await process.call("tally", "get") == 2
 
 
+async def test_what_save_state_commits_does_not_destroy() -> None:
+    world = await open_world()
+    process = world.process()
+    await process.call("tally", "add")
+    await process.call("tally", "destroy_in_parts")
+    with pytest.raises(ActorError, match="not found|does not exist"):
+        await process.call("tally", "get", create=False)
+
+
 # -- holds and leases -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["in_parts", "pay"])
+async def test_a_lease_taken_in_the_middle_is_renewed(verb: str) -> None:
+    world = await open_world()
+    one, two = world.process(), world.process()
+    await one.call("tally", "get")
+    first = asyncio.create_task(one.call("tally", verb, "x"))
+    await settle()
+    second = asyncio.create_task(two.call("tally", "add"))
+    await world.clock.advance(30)
+    assert not second.done()
+    gate("x").set()
+    await finish(world, first, second)
+    assert await two.call("tally", "get") == (12 if verb == "in_parts" else 2)
+
+
+async def test_the_holder_of_an_actor_can_wake_it() -> None:
+    world = await open_world()
+    one, two = world.process(), world.process()
+    await one.call("waker", "get")
+    held = world.faults.inject(Fault.HELD)
+    first = asyncio.create_task(two.call("waker", "alone"))
+    await held.reached.wait()
+    await one.call("waker", "alone")
+    held.release()
+    assert await finish(world, first) == [4]
+
+
+async def test_nobody_wakes_an_actor_that_another_turn_holds() -> None:
+    world = await open_world()
+    process = world.process()
+    await process.call("waker", "get")
+    holder = asyncio.create_task(process.call("waker", "alone", "x"))
+    await settle()
+    sleeping = asyncio.create_task(process.call("waker", "go_to_sleep"))
+    await world.clock.advance(1)
+    gate("x").set()
+    await finish(world, holder, sleeping)
+    holder = asyncio.create_task(process.call("waker", "alone", "y"))
+    await settle()
+    cell = next(iter(process.runtime._cells.values()))
+    cell.end_tenure("restarted")
+    reader = asyncio.create_task(process.call("waker", "get"))
+    await settle()
+    assert not reader.done()
+    gate("y").set()
+    await finish(world, holder, reader)
+
+
+async def test_a_checkpoint_in_a_lifecycle_hook_is_refused_and_holds_nothing() -> None:
+    world = await open_world()
+    process = world.process()
+    assert await finish(world, asyncio.create_task(process.call("careful", "get"))) == [0]
+    await settle()
+    assert runs == ["actor.invalid_operation", "later"]
+    assert await process.call("careful", "get") == 1
+
+
+async def test_a_lease_does_not_outlive_a_turn_whose_commit_failed() -> None:
+    world = await open_world()
+    one, two = world.process(), world.process()
+    await one.call("tally", "get")
+    first = asyncio.create_task(one.call("tally", "alone", "x"))
+    await settle()
+    world.faults.inject(Fault.BEFORE)
+    gate("x").set()
+    with pytest.raises(ActorError, match="interrupted"):
+        await first
+    await settle()
+    assert await asyncio.wait_for(two.call("tally", "add"), 1) == 1
+
+
+@pytest.mark.parametrize("verb", ["add", "alone", "in_parts", "pay", "text_in_parts"])
+async def test_a_caller_that_goes_away_leaves_nothing_behind(verb: str) -> None:
+    """Cancelled after every possible number of steps of the loop."""
+    arguments = {"in_parts": ("x",), "pay": ("x",), "text_in_parts": (5,)}
+    for steps in range(30):
+        gates.clear()
+        world = await open_world()
+        process = world.process()
+        task = asyncio.create_task(process.call("tally", verb, *arguments.get(verb, ())))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await settle()
+        gate("x").set()
+        [cell] = process.runtime._cells.values() or [None]
+        assert cell is None or cell.idle, steps
+        assert await asyncio.wait_for(world.process().call("tally", "add"), 1) in (1, 2, 3, 12)
 
 
 # -- tenures --------------------------------------------------------------------------------------
