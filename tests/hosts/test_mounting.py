@@ -23,7 +23,6 @@ def actors() -> Any:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 async def test_starlette(actors: Any, prefix: str) -> None:
-    # --8<-- [start:starlette]
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import PlainTextResponse
@@ -33,7 +32,6 @@ async def test_starlette(actors: Any, prefix: str) -> None:
         return PlainTextResponse("own")
 
     app = Starlette(routes=[Route("/own", own), Mount(prefix, actors)], lifespan=actors.lifespan)
-    # --8<-- [end:starlette]
     async with served(app) as url:
         await check(url, prefix)
 
@@ -94,7 +92,6 @@ async def test_mounted_twice_over(actors: Any) -> None:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 async def test_litestar(actors: Any, prefix: str) -> None:
-    # --8<-- [start:litestar]
     from litestar import Litestar, asgi, get
     from litestar.types import Receive, Scope, Send
 
@@ -109,7 +106,6 @@ async def test_litestar(actors: Any, prefix: str) -> None:
     app = Litestar(
         [mounted, own], openapi_config=None, on_startup=[actors.start], on_shutdown=[actors.stop]
     )
-    # --8<-- [end:litestar]
     async with served(app) as url:
         await check(url, prefix)
 
@@ -145,14 +141,12 @@ def django_application(actors: Any, prefix: str) -> Any:
         django.setup()
     django_app = import_module("django.core.asgi").get_asgi_application()
 
-    # --8<-- [start:django]
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"].startswith(prefix + "/"):
             await actors({**scope, "root_path": prefix}, receive, send)
         else:
             await django_app(scope, receive, send)
 
-    # --8<-- [end:django]
     return application
 
 
