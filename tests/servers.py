@@ -116,9 +116,10 @@ class ServerProcess:
         finally:
             self._listening.close()
 
-    def output(self) -> str:
-        """Return what the server wrote."""
-        return self.log.read_text(errors="replace")[-10_000:]
+    def output(self, last: int | None = 10_000) -> str:
+        """Return what the server wrote, or the last part of it."""
+        text = self.log.read_text(errors="replace")
+        return text if last is None else text[-last:]
 
     def __enter__(self) -> Self:
         return self.start()
