@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from rivetless.gateway.components import Components, Schema, summary_of
+from rivetless.gateway.components import Components, Schema, as_sent, summary_of
 from rivetless.gateway.openapi import ERROR_SCHEMA
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _action(
     response = _message(
         "ActionResponse",
         f"What {name} returned",
-        {"id": _ID, "output": components.add(action.result_schema())},
+        {"id": _ID, "output": components.add(as_sent(action.result_schema()))},
     )
     return request, response
 
@@ -192,7 +192,7 @@ def _subscription(name: str) -> dict[str, Any]:
 
 
 def _event(name: str, event: Event[Any], components: Components) -> dict[str, Any]:
-    payload = components.add(event.schema.json_schema("serialization"))
+    payload = components.add(as_sent(event.schema.json_schema("serialization")))
     args: Schema
     if event.spreads:
         args = payload

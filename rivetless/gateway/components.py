@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-__all__ = ["Components", "Schema", "summary_of"]
+__all__ = ["Components", "Schema", "as_sent", "summary_of"]
 
 Schema = dict[str, Any]
 """A JSON Schema."""
@@ -20,6 +20,35 @@ def summary_of(doc: str) -> tuple[str, str]:
     text = inspect.cleandoc(doc) if doc else ""
     first = text.partition("\n\n")[0].replace("\n", " ").strip()
     return first.removesuffix("."), text
+
+
+def as_sent(schema: Schema) -> Schema:
+    """Return a schema with sets and bytes as JSON carries them: ``["$Set", [1]]``."""
+    return cast("Schema", _as_sent(schema))
+
+
+def _as_sent(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_sent(item) for item in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    schema = {key: _as_sent(item) for key, item in cast("dict[str, Any]", value).items()}
+    if schema.get("type") == "array" and schema.pop("uniqueItems", None) is True:
+        return _tagged("$Set", schema)
+    if schema.get("type") == "string" and schema.get("format") == "binary":
+        schema["format"] = "byte"
+        return _tagged("$Uint8Array", schema)
+    return schema
+
+
+def _tagged(tag: str, content: Schema) -> Schema:
+    content.pop("default", None)
+    items = [{"const": tag}, content]
+    tagged: Schema = {"type": "array", "prefixItems": items, "minItems": 2, "maxItems": 2}
+    for key in ("title", "description"):
+        if key in content:
+            tagged[key] = content.pop(key)
+    return tagged
 
 
 class Components:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from pydantic_core import to_json
 
-from rivetless.gateway.components import Components, Schema, summary_of
+from rivetless.gateway.components import Components, Schema, as_sent, summary_of
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActionDefinition, ActorDefinition
@@ -156,7 +156,7 @@ def _action(
     body: Schema = {"type": "object", "properties": {"args": arguments}}
     if arguments.get("minItems"):
         body["required"] = ["args"]
-    output = components.add(action.result_schema())
+    output = components.add(as_sent(action.result_schema()))
     operation: dict[str, Any] = {
         "operationId": f"{actor}.{name}",
         "tags": [actor],
