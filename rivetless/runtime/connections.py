@@ -23,7 +23,7 @@ from rivetless.runtime.commands import (
     Subscribe,
 )
 from rivetless.runtime.job import Job, digest
-from rivetless.store.base import Changes, Collection, RecordKey, StoreError
+from rivetless.store.base import Changes, Collection, Record, RecordKey, StoreError
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
@@ -39,6 +39,7 @@ class Connections:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._closing: set[str] = set()
 
     # -- hooks ------------------------------------------------------------------------------------
 
@@ -100,20 +101,25 @@ class Connections:
 
     async def prepare(self, turn: ActorTurn, conn: ConnInfo) -> None:
         """Load what a turn may ask of its connection without waiting."""
-        cached = turn.cell.conns.get(conn.id)
-        if cached is not None:
-            return
-        state: bytes | None = None
-        if turn.definition.conn_state is not None:
-            await turn.cell.durable(turn.base)
-            record = await records.find_record(
-                self._runtime.store, turn.actor_id, Collection.CONN_STATE, conn.id.encode()
-            )
-            if record is None:
-                raise _no_connection()
-            state = record.data
-            turn.read_records = True
-        turn.cell.conns[conn.id] = CachedConn(conn, state)
+        if turn.cell.conns.get(conn.id) is None:
+            state: bytes | None = None
+            if turn.definition.conn_state is not None:
+                record = await self._read(turn, Collection.CONN_STATE, conn.id)
+                if record is None:
+                    raise _no_connection()
+                state = record.data
+                if (moved := turn.cell.moved(turn.base)) is not None:
+                    raise moved  # it may be older than what the cell knows by now
+            turn.cell.conns[conn.id] = CachedConn(conn, state)
+        turn.read_conn(conn.id)
+
+    async def _read(self, turn: ActorTurn, collection: Collection, conn_id: str) -> Record | None:
+        """Read a record within a turn."""
+        turn.read_records = True
+        await turn.port_call(turn.cell.durable(turn.base))
+        return await turn.port_call(
+            records.find_record(self._runtime.store, turn.actor_id, collection, conn_id.encode())
+        )
 
     async def find(self, actor_id: str, conn_id: str) -> ConnInfo:
         """Return a connection's unchanging part.
@@ -148,7 +154,6 @@ class Connections:
 
         async def body(turn: ActorTurn) -> ActorInfo:
             turn.conn_visible = False
-            turn.cell.conns[conn.id] = CachedConn(conn, None)
             await self.connect(turn, conn)
             turn.puts.append(records.connection_record(conn))
             if conn.kind == "raw" and "on_websocket" in definition.hooks:
@@ -250,17 +255,29 @@ class Connections:
 
     async def close(self, command: CloseConnection) -> None:
         """Forget a connection; its hook runs once, in the same commit."""
+        which = command.actor_id + command.conn_id
+        if which in self._closing:
+            return  # its host and a push that did not arrive tell the same
+        self._closing.add(which)
+        try:
+            await self._close(command)
+        finally:
+            self._closing.discard(which)
+            self._runtime.forget_conn(command.actor_id, command.conn_id)
+
+    async def _close(self, command: CloseConnection) -> None:
         runtime, actor_id, conn_id = self._runtime, command.actor_id, command.conn_id
-        runtime.forget_conn(actor_id, conn_id)
         record = await records.find_record(
             runtime.store, actor_id, Collection.CONNECTION, conn_id.encode()
         )
-        if record is None:
-            return
-        conn = records.read_connection(record)
         deletes = records.connection_keys(
             conn_id, await records.events_of(runtime.store, actor_id, conn_id)
         )
+        if record is None:
+            if len(deletes) > 2:  # it subscribed while it was forgotten
+                await self._drop(actor_id, deletes)
+            return
+        conn = records.read_connection(record)
         target = ById(None, actor_id)
         try:
             definition = await runtime.definition_of(target)
@@ -275,10 +292,7 @@ class Connections:
             return
 
         async def body(turn: ActorTurn) -> None:
-            await turn.cell.durable(turn.base)
-            key = conn_id.encode()
-            store = runtime.store
-            if await records.find_record(store, actor_id, Collection.CONNECTION, key) is None:
+            if await self._read(turn, Collection.CONNECTION, conn_id) is None:
                 return  # somebody else was faster, and ran the hooks
             await self.prepare(turn, conn)
             turn.deletes.extend(deletes)
@@ -286,6 +300,8 @@ class Connections:
             if conn.kind == "raw" and "on_websocket_close" in definition.hooks:
                 await turn.actor.on_websocket_close(turn.raw_face(conn), command.code)
             await self.disconnect(turn, conn)
+            # Two processes may get here at once. What others see of it goes out once.
+            turn.touch = bool(turn.effects)
 
         timeout = definition.options.on_connect_timeout
         job = Job(

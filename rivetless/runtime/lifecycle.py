@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rivetless import errors
 from rivetless.clock import within
 from rivetless.keys import actor_id, new_life
-from rivetless.runtime import records
 from rivetless.runtime.cell import Cell, Step
 from rivetless.runtime.commands import ById, Origin, Target
 from rivetless.runtime.effects import Send
@@ -218,17 +217,17 @@ class Lifecycle:
     # -- ending -----------------------------------------------------------------------------------
 
     async def sleep(self, cell: Cell) -> None:
-        """End this process's tenure: run ``on_sleep``, fire abort signals, forget ``vars``."""
-        if not cell.awake or not cell.known:
+        """End this process's tenure: fire abort signals, run ``on_sleep``, forget ``vars``."""
+        tenure = cell.tenure
+        if not cell.awake or tenure.stopped is not None:
             return
-        target = ById(None, cell.actor_id)
         grace = cell.definition.options.sleep_grace_period
-        cell.tenure.stop("sleep")
+        tenure.stop("sleep")
         try:
             await within(self._runtime.clock, grace, self._until_quiet(cell))
         except TimeoutError:
             self._runtime.log.warning("%s sleeps although work goes on", cell.address)
-        if "on_sleep" in cell.definition.hooks:
+        if cell.tenure is tenure and "on_sleep" in cell.definition.hooks:
             job = Job(
                 cell.definition,
                 _on_sleep,
@@ -237,10 +236,11 @@ class Lifecycle:
                 timeout=grace,
             )
             try:
-                await self._runtime.execution.run(target, job)
+                await self._runtime.execution.run(ById(None, cell.actor_id), job)
             except Exception:
                 self._runtime.log.warning("on_sleep of %s failed", cell.address, exc_info=True)
-        cell.end_tenure("sleep")
+        if cell.tenure is tenure:
+            cell.end_tenure("sleep")
 
     async def _until_quiet(self, cell: Cell) -> None:
         while cell.running:
@@ -249,7 +249,11 @@ class Lifecycle:
             await asyncio.shield(cell.quiet)
 
     async def run_destroy_hooks(self, turn: ActorTurn) -> None:
-        """Run what an actor may still do before its last commit; its errors stop nothing."""
+        """Run what an actor may still do before its last commit; its errors stop nothing.
+
+        The records of its connections are left to the drain of the tombstone: there may be more
+        than a commit can hold.
+        """
         definition = turn.definition
         conns = [info async for info in turn.conns()]
         grace = definition.options.sleep_grace_period
@@ -263,7 +267,6 @@ class Lifecycle:
         for info in conns:
             if info.host is not None:
                 turn.effects.append(Send(info.id, info.host, ClosePush(1000, "", forget=True)))
-        turn.deletes.extend(key for info in conns for key in records.connection_keys(info.id, ()))
 
     async def _try(self, turn: ActorTurn, seconds: float, name: str, work: Awaitable[Any]) -> None:
         try:

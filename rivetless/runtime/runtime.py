@@ -59,6 +59,9 @@ T = TypeVar("T")
 TARGETED: Final = (CallAction, OpenConnection, RawRequest, GetActor)
 """The commands that may name an actor by its key."""
 
+MOST_CONNS: Final = 100_000
+"""How many connections a process remembers the unchanging part of."""
+
 PATIENCE: Final = 15.0
 """Seconds beyond a handler's own time for which a turn is tried again."""
 
@@ -137,8 +140,7 @@ class Runtime:
         """End every tenure (``on_sleep`` runs) and wait for what is under way."""
         self.sweeper.stop()
         for cell in list(self._cells.values()):
-            if cell.idle:
-                await self.lifecycle.sleep(cell)
+            self.begin(self.lifecycle.sleep(cell))
         while under_way := self._under_way():
             await asyncio.gather(*under_way, return_exceptions=True)
 
@@ -249,7 +251,11 @@ class Runtime:
                 head = None
             if head is None or head.destroyed_at is not None:
                 raise errors.not_found()
-            address = self._addresses[target.actor_id] = head.address
+            address = head.address
+            if len(self._addresses) > 2 * self._max_cells:
+                # Ids of lives that ended elsewhere are noticed by nobody.
+                del self._addresses[next(iter(self._addresses))]
+            self._addresses[target.actor_id] = address
         if target.namespace is not None and address.namespace != target.namespace:
             raise errors.not_found()
         return address
@@ -272,14 +278,23 @@ class Runtime:
 
     def _evict(self) -> None:
         """Forget the actor that was used longest ago, if nothing is under way there."""
-        for address, cell in self._cells.items():
-            if cell.idle and not cell.lock.locked():
-                del self._cells[address]
-                if cell.known:
-                    self._addresses.pop(cell.actor_id, None)
-                if cell.awake and "on_sleep" in cell.definition.hooks:
-                    self.begin(self.lifecycle.sleep(cell))
-                return
+        for cell in self._cells.values():
+            if not cell.idle or cell.lock.locked() or cell.tenure.stopped is not None:
+                continue
+            if cell.awake and "on_sleep" in cell.definition.hooks:
+                self.begin(self._sleep_and_forget(cell))
+            else:
+                self._forget(cell)
+            return
+
+    async def _sleep_and_forget(self, cell: Cell) -> None:
+        await self.lifecycle.sleep(cell)
+        if cell.idle and not cell.awake and not cell.lock.locked():
+            self._forget(cell)
+
+    def _forget(self, cell: Cell) -> None:
+        if self._cells.pop(cell.address, None) is not None and cell.known:
+            self._addresses.pop(cell.actor_id, None)
 
     def used(self, cell: Cell) -> None:
         """Note that a turn on the cell has ended; arm the sleep of actors that care."""
@@ -413,6 +428,8 @@ class Runtime:
             if begun:
                 raise errors.make("actor.interrupted")
             begun = True
+            if (conn := turn.job.conn) is not None and conn.host is not None:
+                await self.connections.prepare(again, conn)
             again.adopt(turn)
             await work
 
@@ -464,6 +481,9 @@ class Runtime:
 
     def remember_conn(self, actor_id: str, info: ConnInfo) -> None:
         """Keep a connection's unchanging part while its socket is here."""
+        if len(self._conns) > MOST_CONNS:
+            # Where sockets are elsewhere, this process may not hear of their end.
+            del self._conns[next(iter(self._conns))]
         self._conns[actor_id + info.id] = info
 
     def forget_conn(self, actor_id: str, conn_id: str) -> None:

@@ -41,6 +41,7 @@ class ActorTurn:
         actor: the instance whose handlers run.
         base: what the turn saw when it began (or after its last checkpoint).
         puts, deletes: records that join the commit.
+        touch: whether the commit moves the version although it changes no state.
         effects: what leaves once the commit is durable.
         creation: set on the turn that begins a life.
         reply: the encoded answer to remember for calls with a key.
@@ -56,6 +57,7 @@ class ActorTurn:
         "_abort",
         "_calls",
         "_client",
+        "_conn_data",
         "_conn_states",
         "_log",
         "_state",
@@ -80,6 +82,7 @@ class ActorTurn:
         "runtime",
         "sleeping",
         "tenure",
+        "touch",
     )
 
     def __init__(
@@ -100,6 +103,7 @@ class ActorTurn:
         self.sleeping = False
         self.destroying = False
         self.read_records = False
+        self.touch = False
         self.conn_visible = job.conn is not None and job.conn.host is not None
         self.ended = False
         self.renewal: Timer | None = None
@@ -107,6 +111,7 @@ class ActorTurn:
         self._state: Any = _UNREAD
         self._state_locked = False
         self._conn_states: dict[str, Any] | None = None
+        self._conn_data: dict[str, bytes | None] | None = None
         self._abort: AbortSignal | None = None
         self._client: Any = None
         self._calls: dict[str, int] | None = None
@@ -241,15 +246,38 @@ class ActorTurn:
             self._conn_states = states = {}
         if conn.id not in states:
             self._check_open()
-            cached = self.cell.conns.get(conn.id)
-            if cached is None or cached.state is None:
+            data = self._conn_bytes(conn.id)
+            if data is None:
                 raise errors.ActorError(
                     "actor",
                     "invalid_operation",
                     "The connection has no state yet: `create_conn_state` has not ended.",
                 )
-            states[conn.id] = schema.load(cached.state)
+            states[conn.id] = schema.load(data)
         return states[conn.id]
+
+    def _conn_bytes(self, conn_id: str) -> bytes | None:
+        """Return a connection's encoded state as of the turn's base."""
+        if self._conn_data is None:
+            self._conn_data = {}
+        if conn_id not in self._conn_data:
+            self.read_conn(conn_id)
+        return self._conn_data.get(conn_id)
+
+    def read_conn(self, conn_id: str) -> None:
+        """Take what the cell knows of a connection into the turn's snapshot.
+
+        Raises:
+            Superseded: the cell has moved on, so it may know more than the snapshot.
+        """
+        moved = self.cell.moved(self.base)
+        if moved is not None:
+            raise moved
+        cached = self.cell.conns.get(conn_id)
+        if cached is not None:
+            if self._conn_data is None:
+                self._conn_data = {}
+            self._conn_data.setdefault(conn_id, cached.state)
 
     def set_conn_state(self, conn: ConnInfo, value: object) -> None:
         self._check_open()
@@ -271,6 +299,8 @@ class ActorTurn:
         # What earlier turns of the chain did to connections may not be in the store yet.
         await self.cell.durable(self.base)
         found = {} if self.creation else await self._stored_conns()
+        for conn_id in found:
+            self.read_conn(conn_id)
         own = self.job.conn
         if own is not None and self.conn_visible:
             found[own.id] = own
@@ -284,7 +314,10 @@ class ActorTurn:
             for record in await store.records(self.actor_id, Collection.CONN_STATE):
                 states[record.key.decode()] = record.data
         found: dict[str, ConnInfo] = {}
-        for record in await store.records(self.actor_id, Collection.CONNECTION):
+        stored = await store.records(self.actor_id, Collection.CONNECTION)
+        if (moved := self.cell.moved(self.base)) is not None:
+            raise moved  # what was read may be older than what the cell knows
+        for record in stored:
             conn_id = record.key.decode()
             entry = cached.get(conn_id)
             info = records.read_connection(record) if entry is None else entry.info
@@ -296,6 +329,7 @@ class ActorTurn:
     async def find_conn(self, conn_id: str) -> ConnInfo | None:
         cached = self.cell.conns.get(conn_id)
         if cached is not None:
+            self.read_conn(conn_id)
             return cached.info
         return next((c for c in await self.port_call(self._read_conns()) if c.id == conn_id), None)
 
@@ -410,11 +444,14 @@ class ActorTurn:
         schema = self.job.definition.conn_state
         if schema is None or not self._conn_states:
             return []
+        before = self._conn_data or {}
+        own = self.job.conn
         changed: list[Record] = []
         for conn_id, state in self._conn_states.items():
+            if own is not None and own.host is None and own.id == conn_id:
+                continue  # it lives as long as the call
             data = schema.dump(state)
-            cached = self.cell.conns.get(conn_id)
-            if cached is None or cached.state != data:
+            if before.get(conn_id) != data:
                 changed.append(records.conn_state_record(conn_id, data))
         return changed
 
@@ -430,12 +467,8 @@ class ActorTurn:
         """
         state = self.new_state()
         conn_states = self._changed_conn_states()
-        # The state of a call's own connection lives as long as the call.
-        own = self.job.conn
-        if own is not None and own.host is None and conn_states:
-            conn_states = [r for r in conn_states if r.key != own.id.encode()]
         opened = {r.key for r in self.puts if r.collection is Collection.CONNECTION}
-        touch = any(r.key not in opened for r in conn_states)
+        touch = self.touch or any(r.key not in opened for r in conn_states)
         puts = (*self.puts, *conn_states) if conn_states else tuple(self.puts)
         destroying = last and self.destroying
         wrote = state is not KEEP or touch or destroying or self.creation is not None
@@ -462,13 +495,18 @@ class ActorTurn:
         return self._state is not _UNREAD or bool(self._conn_states) or self.read_records
 
     def remember_conns(self, changes: Changes) -> None:
-        """Put what a staged step says of connections into the cell's cache."""
-        cached = self.cell.conns
+        """Put what a staged step says of connections into the cell's cache and the snapshot."""
+        cached, own = self.cell.conns, self.job.conn
         for record in changes.puts:
-            if record.collection is Collection.CONN_STATE:
-                entry = cached.get(record.key.decode())
+            if record.collection is Collection.CONNECTION and own is not None:
+                cached[own.id] = CachedConn(own, None)  # it has just been opened
+            elif record.collection is Collection.CONN_STATE:
+                conn_id = record.key.decode()
+                entry = cached.get(conn_id)
                 if entry is not None:
                     entry.state = record.data
+                if self._conn_data is not None:
+                    self._conn_data[conn_id] = record.data
         for key in changes.deletes:
             if key.collection is Collection.CONNECTION:
                 cached.pop(key.key.decode(), None)
@@ -549,7 +587,14 @@ class ActorTurn:
             )
         await self.port_call(self.runtime.execution.refresh(self))
         self._state = _UNREAD
-        self._conn_states = None
+        own = self.job.conn
+        states, self._conn_states, self._conn_data = self._conn_states, None, None
+        if own is None:
+            return
+        if own.host is not None:
+            await self.port_call(self.runtime.connections.prepare(self, own))
+        elif states is not None and own.id in states:
+            self._conn_states = {own.id: states[own.id]}
 
     async def save_state(self) -> None:
         self._check_open()

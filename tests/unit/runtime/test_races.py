@@ -418,4 +418,105 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(verb: str) -> None:
 # -- tenures --------------------------------------------------------------------------------------
 
 
+async def test_an_actor_falls_asleep_once() -> None:
+    world = await open_world()
+    process = world.process()
+    await process.call("waker", "get")
+    gate("sleep")
+    calls = [asyncio.create_task(process.call("waker", "go_to_sleep")) for _ in range(3)]
+    await finish(world, *calls)
+    await settle()
+    gate("sleep").set()
+    await settle()
+    assert runs == ["wake", "sleep"]
+
+
+async def test_actors_that_make_room_sleep_in_their_own_tenure() -> None:
+    world = await open_world()
+    runtime = Runtime(world.definitions, world.store, clock=world.clock, max_cells=3)
+    process = Process(world)
+    process.runtime = runtime
+    for n in range(10):
+        await process.call("waker", "get", key=str(n))
+        await settle()
+    assert (runs.count("wake"), runs.count("sleep")) == (10, 7)
+    assert len(runtime._cells) == 3
+
+
+async def test_closing_waits_for_turns_and_puts_everyone_to_sleep() -> None:
+    world = await open_world()
+    process = world.process()
+    await process.call("waker", "get", key="a")
+    turn = asyncio.create_task(process.call("waker", "alone", "x", key="b"))
+    await settle()
+    closing = asyncio.create_task(process.runtime.aclose())
+    await settle()
+    assert not closing.done()
+    gate("x").set()
+    await finish(world, turn, closing)
+    assert runs.count("sleep") == 2
+
+
 # -- connections ----------------------------------------------------------------------------------
+
+
+async def test_two_turns_that_change_one_connection_at_once() -> None:
+    world = await open_world()
+    process = world.process()
+    actor_id = await connect(process, "c1")
+    see = ConnectionAction(actor_id, "c1", 0, "see", ["x"])
+    slow = asyncio.create_task(process.runtime.dispatch(see))
+    await settle()
+    see = ConnectionAction(actor_id, "c1", 1, "see", [])
+    assert (await process.runtime.dispatch(see)).output == 1
+    gate("x").set()
+    [result] = await finish(world, slow)
+    assert result.output == 2
+
+
+async def test_a_connections_state_belongs_to_the_snapshot() -> None:
+    world = await open_world()
+    process = world.process()
+    actor_id = await connect(process, "c1")
+    look = ConnectionAction(actor_id, "c1", 0, "look", ["x"])
+    slow = asyncio.create_task(process.runtime.dispatch(look))
+    await settle()
+    await process.runtime.dispatch(ConnectionAction(actor_id, "c1", 1, "both", []))
+    gate("x").set()
+    [result] = await finish(world, slow)
+    assert result.output in ((0, 0), (1, 1))
+
+
+async def test_a_refused_connection_is_not_remembered() -> None:
+    world = await open_world()
+    process = world.process()
+    await connect(process, "c1")
+    for n in range(3):
+        with pytest.raises(UserError):
+            await connect(process, f"x{n}", "refuse")
+    [cell] = process.runtime._cells.values()
+    assert set(cell.conns) == {"c1"}
+
+
+async def test_a_connection_that_two_notice_to_be_gone_ends_once() -> None:
+    world = await open_world()
+    process = world.process()
+    actor_id = await connect(process, "c1")
+    runs.clear()
+    await asyncio.gather(
+        *(process.runtime.dispatch(CloseConnection(actor_id, "c1", code)) for code in (1000, 1006))
+    )
+    assert runs == ["disconnect"]
+    assert await world.store.records(actor_id, Collection.CONNECTION) == []
+
+
+async def test_an_actor_with_more_connections_than_a_commit_may_hold_can_be_destroyed() -> None:
+    world = await open_world()
+    process = world.process()
+    actor_id = await connect(process, "c1")
+    for n in range(60):
+        await connect(process, f"x{n}")
+    world.limit(max_commit_records=100)
+    await process.call("visits", "remove")
+    await settle()
+    assert await world.store.load(actor_id) is None
