@@ -1,15 +1,21 @@
 """The contract of stores, kept by DynamoDB through both clients."""
 
+import os
 from collections.abc import AsyncIterator, Callable
+from typing import Self
 
 import pytest
+from hypothesis import settings
 
+from rivetless.clock import Clock
+from rivetless.store.base import Store
 from rivetless.store.dynamodb import DynamoDBStore
 from rivetless.store.dynamodb.boto import BotoClient
 from rivetless.store.dynamodb.choice import choose_client
 from rivetless.store.dynamodb.client import Client
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts import StoreContract
+from rivetless.testing.contracts.model import compare_with_memory
 
 MakeClient = Callable[[], Client]
 
@@ -46,3 +52,23 @@ class TestBoto(TestLeanClient):
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
         return lambda: BotoClient(endpoint=ministack, region="us-east-1", read_timeout=15)
+
+
+class WithTable(DynamoDBStore):
+    """A store that makes its table as it is opened."""
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        await self.create_table()
+        return self
+
+
+@pytest.mark.aws
+@pytest.mark.timeout(300)
+def test_dynamodb_agrees_with_memory(ministack: str, new_table: Callable[[], str]) -> None:
+    def open_store(clock: Clock) -> Store:
+        return WithTable(new_table(), endpoint=ministack, clock=clock)
+
+    # Every step compares all there is, in some fifty requests; so few by default.
+    examples = int(os.environ.get("RIVETLESS_MODEL_EXAMPLES", "6"))
+    compare_with_memory(open_store, settings(max_examples=examples, stateful_step_count=15))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from types import TracebackType
@@ -26,6 +28,7 @@ from rivetless.store.dynamodb.client import (
 )
 
 _THREADS: Final = 16
+_making: Final = threading.Lock()
 
 
 class BotoClient(Client):
@@ -36,6 +39,9 @@ class BotoClient(Client):
         region: instead of the one boto3 finds.
         connect_timeout: seconds until a connection must stand.
         read_timeout: seconds until an answer must be there.
+
+    Raises:
+        MissingExtraError: boto3 is not installed.
     """
 
     def __init__(
@@ -46,6 +52,8 @@ class BotoClient(Client):
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
     ) -> None:
+        if importlib.util.find_spec("boto3") is None:
+            missing_extra("aws", "boto3")
         self._endpoint = endpoint
         self._region = region
         self._timeouts = (connect_timeout, read_timeout)
@@ -84,28 +92,25 @@ class BotoClient(Client):
         return await loop.run_in_executor(self._threads, _send, self._client, operation, payload)
 
     def _make(self) -> Any:
-        try:
-            boto3 = importlib.import_module("boto3")
-        except ModuleNotFoundError as error:
-            if error.name != "boto3":
-                raise
-            missing_extra("aws", "boto3")
+        boto3 = importlib.import_module("boto3")
         config = importlib.import_module("botocore.config")
         errors = importlib.import_module("botocore.exceptions")
         connect, read = self._timeouts
         try:
-            return boto3.session.Session().client(
-                "dynamodb",
-                endpoint_url=self._endpoint,
-                region_name=self._region,
-                config=config.Config(
-                    connect_timeout=connect,
-                    read_timeout=read,
-                    max_pool_connections=_THREADS,
-                    # Only we know which requests may be sent twice.
-                    retries={"mode": "standard", "total_max_attempts": 1},
-                ),
-            )
+            # With the default session, which a user may have set up; one at a time makes it.
+            with _making:
+                return boto3.client(
+                    "dynamodb",
+                    endpoint_url=self._endpoint,
+                    region_name=self._region,
+                    config=config.Config(
+                        connect_timeout=connect,
+                        read_timeout=read,
+                        max_pool_connections=_THREADS,
+                        # Only we know which requests may be sent twice.
+                        retries={"mode": "standard", "total_max_attempts": 1},
+                    ),
+                )
         except errors.BotoCoreError as error:
             raise NotSent(str(error)) from error
 
