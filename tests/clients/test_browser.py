@@ -1,4 +1,4 @@
-"""The unmodified npm client in headless Chromium, over HTTP/2, from a page of another origin too."""
+"""The unmodified npm client in headless Chromium, over HTTP/2, from a foreign page too."""
 
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +21,8 @@ APP: Final = "tests.behaviour.actors:registry"
 def script(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page's script, with the client in it."""
     bundle = tmp_path_factory.mktemp("bundle") / "page.js"
-    command = [BUNDLER, "page.mjs", "--format", "iife", "--platform", "browser", "--file", bundle]
+    options = ["--format", "iife", "--platform", "browser", "--file", str(bundle)]
+    command = [str(BUNDLER), "page.mjs", *options]
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return bundle.read_text()
