@@ -22,9 +22,7 @@ from benchmarks.measures import MEASURES, Measure
 from benchmarks.overhead import overhead
 from benchmarks.report import Report
 from benchmarks.servers import HERE, RivetKit, Rivetless, Running, Server
-from benchmarks.tools import Failed, Result, Settings, load, startup, wrk
-
-_SETTLE = 2.0
+from benchmarks.tools import SETTLE, Failed, Result, Settings, load, memory, startup, wrk
 
 
 def main() -> int:
@@ -43,6 +41,9 @@ def main() -> int:
         servers = _servers(options.shared, folder, options.port)
         report = Report({server.name: server.system for server in servers})
         for number in range(options.rounds):
+            if number == 1:
+                # It hardly varies, and RivetKit takes a minute for it.
+                chosen = [measure for measure in chosen if measure.tool != "memory"]
             # Each round begins with another server, so that none is always first.
             order = [*servers[number % len(servers) :], *servers[: number % len(servers)]]
             _say(f"round {number + 1} of {options.rounds}")
@@ -52,8 +53,7 @@ def main() -> int:
             settings_of_store: tuple[Literal["normal", "full"], ...] = ("normal", "full")
             for synchronous in settings_of_store:
                 report.overhead[synchronous.upper()] = overhead(calls, synchronous)
-    text = f"{report.table()}\n\n{report.notes()}\n"
-    sys.stdout.write(text)
+    sys.stdout.write(report.text())
     results = HERE / "results"
     results.mkdir(exist_ok=True)
     path = results / f"{begun:%Y%m%dT%H%M%S}.json"
@@ -116,12 +116,14 @@ def _round(
     folder: Path,
     report: Report,
 ) -> None:
-    starting = [measure for measure in measures if measure.tool == "startup"]
-    for measure in starting:
-        for server in servers:
-            call = functools.partial(startup, server, folder / "start", settings)
-            _take(report, [measure], server, call)
-    others = [measure for measure in measures if measure not in starting]
+    # Rows of one name are figures of one measure.
+    groups = [list(rows) for _, rows in itertools.groupby(measures, lambda m: (m.tool, m.name))]
+    for rows in groups:
+        if rows[0].fresh:
+            for server in servers:
+                call = functools.partial(_measure_fresh, server, rows[0], settings, folder)
+                _take(report, rows, server, call)
+    others = [rows for rows in groups if not rows[0].fresh]
     if not others:
         return
     running: list[Running] = []
@@ -129,13 +131,11 @@ def _round(
         for server in servers:
             running.append(server.start(folder / server.name.replace(" ", "-")))
         # The servers that are not measured idle beside the one that is.
-        sleep(_SETTLE)
-        # Rows that show two figures of one measure stand together.
-        for _, rows in itertools.groupby(others, lambda measure: (measure.tool, measure.name)):
-            together = list(rows)
+        sleep(SETTLE)
+        for rows in others:
             for one in running:
-                call = functools.partial(_measure, one, together[0], settings)
-                _take(report, together, one.server, call)
+                call = functools.partial(_measure, one, rows[0], settings)
+                _take(report, rows, one.server, call)
     finally:
         for one in running:
             one.stop()
@@ -155,14 +155,16 @@ def _take(
         report.add(measure, server.name, result)
 
 
+def _measure_fresh(server: Server, measure: Measure, settings: Settings, folder: Path) -> Result:
+    if measure.tool == "startup":
+        return startup(server, folder / "start", settings)
+    return memory(server, folder / "memory", settings)
+
+
 def _measure(running: Running, measure: Measure, settings: Settings) -> Result:
-    match measure.tool:
-        case "memory":
-            return {f"{name}_mib": mib for name, mib in running.memory().items()}
-        case "wrk":
-            return wrk(running, int(measure.name), f"{os.getpid()}", settings)
-        case _:
-            return load(running, measure.name, settings)
+    if measure.tool == "wrk":
+        return wrk(running, int(measure.name), f"{os.getpid()}", settings)
+    return load(running, measure.name, settings)
 
 
 def _document(report: Report, settings: Settings, rounds: int, begun: datetime) -> object:
@@ -193,8 +195,7 @@ def _summary(report: Report, rounds: int, begun: datetime) -> str:
         "# The latest run\n\n"
         f"`scripts/bench --save`, {begun:%Y-%m-%d}: medians of {rounds} rounds; {_machine()}. "
         "Ratios are ours to\nRivetKit's in the better of its columns. Absolute figures drift from "
-        "machine to machine and from day to day; ratios do\nso much less.\n\n"
-        f"{report.table()}\n\n{report.notes()}\n"
+        "machine to machine and from day to day; ratios do\nso much less.\n\n" + report.text()
     )
 
 

@@ -16,10 +16,10 @@ class Measure:
 
     Attributes:
         title: what the row says.
-        tool: what takes the measure: the load generator with the official client, ``wrk``, the
-            load generator starting the server itself, or a look at resident memory.
+        tool: what takes the measure: the load generator with the official client, or ``wrk``, on
+            servers that have been running; or, on one just started, the load generator.
         name: the measure's name there; for ``wrk`` the number of actors.
-        field: which figure of its result counts; for memory, of every process the sum.
+        field: which figure of its result counts; after ``_``, of every process the sum.
         unit: of the figure.
         better: whether less or more of it is better.
         target: what ours may be at most, or has to be at least, as a multiple of RivetKit's.
@@ -37,6 +37,11 @@ class Measure:
     target_full: float | None = None
     saturates: bool = False
 
+    @property
+    def fresh(self) -> bool:
+        """Whether the server is started for it, and no other runs meanwhile."""
+        return self.tool in ("startup", "memory")
+
     def goal(self, *, full: bool) -> float | None:
         """Return the target of one of our columns."""
         return self.target_full if full and self.target_full is not None else self.target
@@ -50,7 +55,9 @@ MEASURES: Final = (
     Measure(
         "start-up to first action", "startup", "startup", "first_action_ms", "ms", "less", 1 / 2
     ),
-    Measure("memory, idle", "memory", "idle", "_mib", "MiB", "less", 1 / 4),
+    Measure("memory, idle", "memory", "memory", "_idle_mib", "MiB", "less", 1 / 4),
+    Measure("memory, 1,000 actors", "memory", "memory", "_after_mib", "MiB", "less", 1 / 4),
+    Measure("memory per actor", "memory", "memory", "_kib_per_actor", "KiB", "less", 1 / 4),
     Measure("action, sequential, p50", "load", "latency", "p50_ms", "ms", "less", 1 / 2, 1),
     Measure("action without state, p50", "load", "latency_echo", "p50_ms", "ms", "less"),
     Measure("actions by wrk, 1 actor", "wrk", "1", "ops_per_s", "/s", "more", 5),
@@ -76,7 +83,5 @@ MEASURES: Final = (
     Measure("fan-out to 50, p50", "load", "fanout_50", "p50_ms", "ms", "less"),
     Measure("fan-out to 200, p50", "load", "fanout_200", "p50_ms", "ms", "less", 1 / 2),
     Measure("wake, p50", "load", "wake_now", "p50_ms", "ms", "less"),
-    Measure("memory, 1,000 actors", "load", "memory_1000", "_after_mib", "MiB", "less", 1 / 4),
-    Measure("memory per actor", "load", "memory_1000", "_kib_per_actor", "KiB", "less", 1 / 4),
 )
-"""In the order in which they are taken: those of memory before and after all others."""
+"""In the order in which they are taken; those of one name are figures of one measure."""

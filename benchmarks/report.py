@@ -78,6 +78,11 @@ class Report:
                 )
         return found
 
+    def text(self) -> str:
+        """Write all of it, in Markdown."""
+        parts = [self.table(), self.cpu_table(), self.notes()]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
     def table(self) -> str:
         """Write the table, in Markdown."""
         verdicts = {(v["measure"], v["column"]): v for v in self.verdicts()}
@@ -95,6 +100,17 @@ class Report:
             rows.append([*row, _target(measure)])
         return _markdown(rows)
 
+    def cpu_table(self) -> str:
+        """Write what one operation costs the server, which other programs do not blur as much."""
+        rows = [["CPU of the server per operation (ms)", *self.systems]]
+        for measure in MEASURES:
+            results = self.samples.get(measure.title, {})
+            if not any("operations" in result for sample in results.values() for result in sample):
+                continue
+            costs = [self._cost(results.get(column, [])) for column in self.systems]
+            rows.append([measure.title.removesuffix(", p50"), *costs])
+        return _markdown(rows) if len(rows) > 1 else ""
+
     def notes(self) -> str:
         """Write what the table does not hold."""
         lines = [
@@ -111,11 +127,14 @@ class Report:
                     for column in self.samples[measure.title]
                 )
                 lines.append(f"CPU of the client, in cores, {measure.title}: {shares}")
+        seen: list[object] = []
         for title, columns in self.samples.items():
             for column, results in columns.items():
+                # Figures of one measure share it.
                 errors = [r["errors"] for r in results if r.get("errors")]
-                if errors:
+                if errors and errors not in seen:
                     lines.append(f"ERRORS: {title}, {column}: {errors}")
+                seen.append(errors)
         lines += [f"FAILED: {failure}" for failure in self.failures]
         return "\n".join(f"- {line}" for line in lines)
 
@@ -124,6 +143,18 @@ class Report:
         """Whether every target was reached and nothing failed."""
         over = any(figures["p50_ms"] > OVERHEAD_LIMIT for figures in self.overhead.values())
         return not over and not self.failures and all(v["reached"] for v in self.verdicts())
+
+    def _cost(self, results: Sequence[Result]) -> str:
+        costs = [
+            sum(
+                float(value)
+                for name, value in result.items()
+                if name.endswith("_cpu_ms") and name != "client_cpu_ms"
+            )
+            / result["operations"]
+            for result in results
+        ]
+        return _round(statistics.median(costs)) if costs else "-"
 
     def _client_share(self, measure: Measure, column: str) -> float:
         shares = [

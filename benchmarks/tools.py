@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,11 +15,25 @@ from typing import Any, Final
 
 from benchmarks.servers import HERE, NODE_MODULES, Running, Server, act
 
-__all__ = ["Failed", "Result", "Settings", "load", "startup", "wrk"]
+__all__ = ["SETTLE", "Failed", "Result", "Settings", "load", "memory", "startup", "wrk"]
 
 Result = dict[str, Any]
 
+SETTLE: Final = 3.0
+"""Seconds after which a server that has been started is idle."""
+
 _CONNECTIONS: Final = 32
+
+_WARM_UPS: Final = {
+    "latency": 200,
+    "latency_echo": 200,
+    "throughput_1": 300,
+    "conn_latency": 200,
+    "conn_throughput_1": 300,
+    "create": 0,
+    "create_32": 0,
+}
+"""How many calls the load generator makes beside those it times, before scaling."""
 
 
 class Failed(Exception):
@@ -43,7 +59,10 @@ class Settings:
 
 def load(running: Running, measure: str, settings: Settings) -> Result:
     """Take a measure with the official client."""
-    return _load(running.server, measure, settings, f"--pids={running.pids}")
+    result = _load(running.server, measure, settings, f"--pids={running.pids}")
+    if measure in _WARM_UPS:
+        result["operations"] = result["n"] + round(_WARM_UPS[measure] * settings.scale)
+    return result
 
 
 def startup(server: Server, folder: Path, settings: Settings) -> Result:
@@ -59,6 +78,18 @@ def startup(server: Server, folder: Path, settings: Settings) -> Result:
         f"--start=/bin/sh {script}",
         f"--after-start=rm -rf {script.parent / 'data'}",
     )
+
+
+def memory(server: Server, folder: Path, settings: Settings) -> Result:
+    """Weigh the server on an empty folder: after its first action, and with 1,000 actors awake."""
+    running = server.start(folder)
+    try:
+        time.sleep(SETTLE)
+        idle = {f"{name}_idle_mib": mib for name, mib in running.memory().items()}
+        whole = dataclasses.replace(settings, scale=1.0)
+        return _load(server, "memory_1000", whole, f"--pids={running.pids}") | idle
+    finally:
+        running.stop()
 
 
 def _load(server: Server, measure: str, settings: Settings, *options: str) -> Result:
@@ -91,7 +122,7 @@ def wrk(running: Running, actors: int, run: str, settings: Settings) -> Result:
     lines = _run([*threads, f"-d{max(1, round(settings.seconds))}s", *arguments], {})
     result: Result = json.loads(lines[-1])
     spent = {f"{name}_cpu_ms": ms - before[name] for name, ms in running.cpu().items()}
-    return result | spent
+    return result | spent | {"operations": result["n"]}
 
 
 def _run(command: Sequence[str], env: dict[str, str]) -> list[str]:
