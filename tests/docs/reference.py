@@ -90,17 +90,28 @@ def raised() -> frozenset[str]:
     return frozenset(name for name in names if re.fullmatch(r"[a-z_]+\.[a-z_]+", name))
 
 
+_ELSEWHERE: Final = {
+    "client.unsuccessful_response": "`raise_for_status()` of a response whose body is no error of "
+    "an actor's.",
+}
+"""Of the client's own codes, those that ``client.failures`` does not make."""
+
+
 def client_codes() -> dict[str, list[str]]:
     """Return the client's own codes, with what is said of each."""
     found: dict[str, list[str]] = {}
-    tree = ast.parse(inspect.getsource(failures))
-    for function in tree.body:
+    for function in ast.parse(inspect.getsource(failures)).body:
         if not isinstance(function, ast.FunctionDef):
             continue
         for name in _raised_in(function):
             if name.startswith("client."):
                 sentence = (ast.get_docstring(function) or "").split("\n\n")[0]
                 found.setdefault(name, []).append(" ".join(sentence.split()))
+    for path, tree in sources():
+        if path.startswith("client/"):
+            for name in _raised_in(tree):
+                if name.startswith("client.") and name not in found:
+                    found[name] = [_ELSEWHERE[name]]
     return dict(sorted(found.items()))
 
 
