@@ -63,7 +63,10 @@ def _interrupt(number: int, frame: object) -> None:
 def _start(argv: Sequence[str], fd: int) -> subprocess.Popen[bytes]:
     rest = [argument for argument in argv if argument != "--reload"]
     command = [sys.executable, "-m", "rivetless.cli", *rest, "--fd", str(fd)]
-    return subprocess.Popen(command, pass_fds=(fd,))
+    # Python takes a compiled file for the source's if both are of one second and one size, which
+    # two quick changes may well be.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(command, env=environment, pass_fds=(fd,))
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
