@@ -151,3 +151,16 @@ async def test_keys_too_long_for_the_table_are_refused(store: DynamoDBStore) -> 
         await store.commit(
             life.id, Changes("c", puts=(Record(Collection.REPLY, b"k" * 1017, b""),)), expected=None
         )
+
+
+async def test_a_head_too_large_for_an_item_is_refused_whole(store: DynamoDBStore) -> None:
+    life = await begin(store, state=bytes(200_000))
+    before = await life.head()
+    large = Outgoing("o", 1_700_000_000.0, bytes(220_000))
+    for puts in ((), (RECORD,)):
+        with pytest.raises(TooLarge, match="head"):
+            await store.commit(
+                life.id, changes(touch=True, outbox_add=(large,), puts=puts), expected=1
+            )
+    assert await life.head() == before
+    assert await store.records(life.id, Collection.CONNECTION) == []

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import ssl
+import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from rivetless.clock import SystemClock
+from rivetless.hosts.certificates import LocalCertificate, local_certificate
 from rivetless.store.dynamodb.client import AnswerLost, NotSent, ServiceError
 from rivetless.store.dynamodb.credentials import Provider
 from rivetless.store.dynamodb.lean import LeanClient
@@ -72,10 +77,14 @@ async def client(server: Server) -> AsyncIterator[LeanClient]:
         yield client
 
 
-def make(url: str, *, clock: SystemClock | FakeClock | None = None) -> LeanClient:
+def make(
+    url: str, *, clock: SystemClock | FakeClock | None = None, ca_bundle: str | None = None
+) -> LeanClient:
     clock = clock or SystemClock()
     provider = Provider(clock=clock, environ={}, fixed=Credentials("a", "b", "session"))
-    return LeanClient(url, "us-east-1", provider, clock=clock, read_timeout=0.2)
+    return LeanClient(
+        url, "us-east-1", provider, clock=clock, read_timeout=0.2, ca_bundle=ca_bundle
+    )
 
 
 async def test_a_request_is_signed_json(server: Server, client: LeanClient) -> None:
@@ -196,3 +205,49 @@ async def test_the_answer_of_a_cancelled_call_is_nobody_elses(
 def test_endpoints_are_urls(url: str) -> None:
     with pytest.raises(ValueError, match="endpoint"):
         make(url)
+
+
+# -- TLS ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> LocalCertificate:
+    return local_certificate(tmp_path)
+
+
+@pytest.fixture
+async def secure(certificate: LocalCertificate) -> AsyncIterator[tuple[Server, str]]:
+    """A server behind TLS, and the file of the authority to trust."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    server = Server()
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
+    server.port = listening.sockets[0].getsockname()[1]
+    async with listening:
+        yield server, str(certificate.certificate)
+
+
+async def test_connections_are_encrypted_and_kept(secure: tuple[Server, str]) -> None:
+    server, bundle = secure
+    async with make(f"https://127.0.0.1:{server.port}", ca_bundle=bundle) as client:
+        for _ in range(3):
+            assert await client.call("GetItem", {}) == {}
+    assert server.connections == 1
+
+
+async def test_a_server_that_nobody_vouches_for_gets_nothing(secure: tuple[Server, str]) -> None:
+    server, _ = secure
+    async with make(f"https://127.0.0.1:{server.port}") as client:
+        with pytest.raises(NotSent, match="certificate"):
+            await client.call("PutItem", {})
+    assert server.requests == []
+
+
+def test_the_sdk_is_not_loaded() -> None:
+    code = (
+        "import sys; from rivetless.store.urls import open_store; "
+        "open_store('dynamodb:t?endpoint=http://127.0.0.1:1'); "
+        "print(*sys.modules.keys() & {'boto3', 'botocore', 'starlette'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
