@@ -1,4 +1,4 @@
-"""A counter: the state is typed, the calls are checked, every client hears of each change."""
+"""A counter: typed state, checked calls, an event that every client hears."""
 
 from pydantic import BaseModel
 

@@ -1,4 +1,4 @@
-// Talk to the counter from JavaScript, with the official client: npm install rivetkit
+// Talk to the counter with the official client: npm install rivetkit
 import { createClient } from "rivetkit/client";
 
 const client = createClient(process.argv[2] ?? "http://localhost:6420");
