@@ -3,6 +3,8 @@
 A page holds ``<!-- made from the code: NAME -->`` and ``<!-- end -->``; what is between them is the
 table ``NAME`` of ``TABLES``.
 """
+# pyright: reportPrivateUsage=false
+# The numbers are what is told; that they are private is the modules' own business.
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rivetless.actor.options import REFUSED, ActorOptions
 from rivetless.cli.main import make_parser
@@ -362,18 +364,30 @@ def fixed_limits() -> str:
     return table(("what", "limit", "beyond it"), rows)
 
 
+def _commands() -> Mapping[str, argparse.ArgumentParser]:
+    found: Any = next(action.choices for action in make_parser()._actions if action.choices)
+    return cast("Mapping[str, argparse.ArgumentParser]", found)
+
+
+def commands() -> list[str]:
+    """Return the commands of the command line."""
+    return sorted(_commands())
+
+
+def arguments_of(command: str) -> list[argparse.Action]:
+    """Return what a command of the command line takes."""
+    actions: list[argparse.Action] = _commands()[command]._actions
+    return [a for a in actions if a.help != argparse.SUPPRESS and a.dest != "help"]
+
+
 def cli_for(command: str) -> str:
-    """Return the arguments of a command."""
-    parser = make_parser()
-    commands: Any = next(action for action in parser._actions if action.choices)
+    """Return the table of a command's arguments."""
     rows: list[tuple[str, str]] = []
-    for action in commands.choices[command]._actions:
-        if action.help == argparse.SUPPRESS or action.dest == "help":
-            continue
+    for action in arguments_of(command):
         name = ", ".join(action.option_strings) or action.dest.upper()
         if action.option_strings and action.nargs != 0:
             name += f" {action.metavar or '|'.join(action.choices or ()) or action.dest.upper()}"
-        rows.append((_code(name), action.help.replace("%%", "%")))
+        rows.append((_code(name), (action.help or "").replace("%%", "%")))
     return table(("argument", "meaning"), rows)
 
 
