@@ -51,7 +51,7 @@ class Cors:
             if self._allowed is not None:
                 return (_VARY,)
             return ((b"access-control-allow-origin", b"*"), _CREDENTIALS, _EXPOSED)
-        if not self.allows(origin):
+        if not self.allows(origin) or not _is_clean(origin):
             return (_VARY,)
         return ((b"access-control-allow-origin", origin), _CREDENTIALS, _EXPOSED, _VARY)
 
@@ -65,9 +65,16 @@ class Cors:
         headers = self.headers(origin)
         if len(headers) == 1:
             return headers
+        if not requested or not _is_clean(requested):
+            requested = b"*"
         return (
             *headers,
             _METHODS,
-            (b"access-control-allow-headers", requested or b"*"),
+            (b"access-control-allow-headers", requested),
             _MAX_AGE,
         )
+
+
+def _is_clean(value: bytes) -> bool:
+    """Tell whether what a client sent may be sent back in a header."""
+    return value.isascii() and value.decode("ascii").isprintable()

@@ -102,7 +102,9 @@ def openapi(registry: Registry, server: str = "/") -> dict[str, Any]:
             "title": "Actors",
             "version": rivetless.__version__,
             "description": "Actions are called on the actor that `rvt-key` names; "
-            "with `rvt-method=getOrCreate` the actor is made by its first call.",
+            "with `rvt-method=getOrCreate` the actor is made by its first call. "
+            "Integers beyond 2^53, which JavaScript would garble, are sent as "
+            '`["$BigInt", "9007199254740993"]`.',
         },
         "servers": [{"url": server or "/"}],
         "tags": [
