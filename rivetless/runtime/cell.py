@@ -14,16 +14,15 @@ and the others wait in the order of their arrival.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rivetless import errors
-from rivetless.frozen import frozen
 from rivetless.runtime.reconcile import Verdict, reconcile
+from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, finish, tick
 from rivetless.store.base import (
     KEEP,
     RECENT_REPLIES,
@@ -48,84 +47,6 @@ if TYPE_CHECKING:
     from rivetless.actor.turn import ConnInfo
     from rivetless.keys import Address
     from rivetless.runtime.effects import Effect
-
-_ticks: Final = itertools.count(1)
-"""Orders what happens in this process, without a clock."""
-
-
-def tick() -> int:
-    """Return a number greater than all before it."""
-    return next(_ticks)
-
-
-class Superseded(BaseException):
-    """A turn's base is no longer the newest state: run it again. Never leaves the runtime.
-
-    Not an ``Exception``, because it may pass through handlers on its way.
-
-    Attributes:
-        elsewhere: another process was faster, rather than a turn of this one.
-    """
-
-    def __init__(self, *, elsewhere: bool) -> None:
-        super().__init__("the actor has changed")
-        self.elsewhere = elsewhere
-
-
-class Step:
-    """What one turn adds to the chain.
-
-    Attributes:
-        changes: what it writes.
-        effects: what it lets out once it is durable.
-        begins_tenure: it holds what ``on_wake`` did, so the actor wakes again if it is lost.
-        sent: tick at which its commit was sent to the store.
-        landed: done when it is durable (``True``) or never will be (``False``).
-        done: done when its effects are out as well; fails with the reason if it never lands.
-    """
-
-    __slots__ = ("begins_tenure", "changes", "done", "effects", "landed", "sent")
-
-    def __init__(
-        self, changes: Changes, effects: Sequence[Effect] = (), *, begins_tenure: bool = False
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        self.changes = changes
-        self.effects = effects
-        self.begins_tenure = begins_tenure
-        self.sent = 0
-        self.landed: asyncio.Future[bool] = loop.create_future()
-        self.done: asyncio.Future[None] = loop.create_future()
-        # Nobody may be waiting any more when a step fails; that is not worth a warning.
-        self.done.add_done_callback(_seen)
-
-
-def _fail(step: Step, error: BaseException) -> None:
-    step.landed.set_result(False)
-    if not step.done.done():
-        step.done.set_exception(error)
-
-
-def _seen(done: asyncio.Future[None]) -> None:
-    if not done.cancelled():
-        done.exception()
-
-
-@frozen
-class Snapshot:
-    """Where in the chain a turn began.
-
-    Attributes:
-        epoch: the chain's; moves when a chain is thrown away.
-        seq: number of the last versioned step it saw.
-        state: the encoded state there.
-        step: that last step, where it was not durable yet.
-    """
-
-    epoch: int
-    seq: int
-    state: bytes | None
-    step: Step | None
 
 
 class Tenure:
@@ -570,7 +491,7 @@ class Cell:
             step.landed.set_result(True)
             if step.effects:
                 out = self._let_out(self, actor_id, own, index, step.effects)
-                out.add_done_callback(partial(_finish, step.done))
+                out.add_done_callback(partial(finish, step.done))
                 index += len(step.effects)
             elif not step.done.done():  # whoever waited may have been cancelled
                 step.done.set_result(None)
@@ -584,7 +505,7 @@ class Cell:
         if cause is not None:
             error.__cause__ = cause
         for step in batch:
-            _fail(step, error)
+            fail(step, error)
         if self._drop_staged() or any(step.begins_tenure for step in batch):
             self.end_tenure("restarted")
 
@@ -592,7 +513,7 @@ class Cell:
         """Throw away what was never sent: it can simply run again. Say whether a tenure began."""
         staged, self._staged = self._staged, []
         for step in staged:
-            _fail(step, Superseded(elsewhere=True))
+            fail(step, Superseded(elsewhere=True))
         return any(step.begins_tenure for step in staged)
 
     # -- taking turns -----------------------------------------------------------------------------
@@ -646,8 +567,3 @@ class Cell:
                 self.holder = None
             else:
                 gate.set_result(None)
-
-
-def _finish(done: asyncio.Future[None], _: asyncio.Future[None]) -> None:
-    if not done.done():
-        done.set_result(None)

@@ -11,10 +11,11 @@ from rivetless import errors
 from rivetless.client.retry import is_lifecycle, is_stale
 from rivetless.clock import Timeout, sleep, within
 from rivetless.runtime import replies
-from rivetless.runtime.cell import Cell, Step, Superseded, tick
+from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import ActionResult, ById, Target
 from rivetless.runtime.job import MAX_CHAIN, Job
 from rivetless.runtime.records import find_record
+from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.turn import ActorTurn
 from rivetless.serde import UnstorableError
 from rivetless.store.base import Changes, Collection, Record, StoreError, TooLarge

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rivetless.clock import Clock, sleep
-from rivetless.runtime.cell import Cell, Step
+from rivetless.runtime.cell import Cell
+from rivetless.runtime.steps import Step
 from rivetless.store.base import Changes, Lease, Store
 
 if TYPE_CHECKING:

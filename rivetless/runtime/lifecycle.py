@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rivetless import errors
 from rivetless.clock import within
 from rivetless.keys import actor_id, new_life
-from rivetless.runtime.cell import Cell, Step
+from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import ById, Origin, Target
 from rivetless.runtime.effects import Send
 from rivetless.runtime.job import Job
 from rivetless.runtime.ports import ClosePush
+from rivetless.runtime.steps import Step
 from rivetless.runtime.turn import ActorTurn
 from rivetless.serde import UnstorableError
 from rivetless.store.base import Changes, Creation

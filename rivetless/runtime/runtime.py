@@ -17,7 +17,7 @@ from rivetless.actor.names import member_name
 from rivetless.clock import Clock, SystemClock
 from rivetless.keys import Address, serialise
 from rivetless.runtime.actions import Actions
-from rivetless.runtime.cell import Cell, Step, Superseded, tick
+from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import (
     ActionResult,
     ActorInfo,
@@ -46,6 +46,7 @@ from rivetless.runtime.leases import Leases
 from rivetless.runtime.lifecycle import Lifecycle
 from rivetless.runtime.ports import NoSockets, Pusher
 from rivetless.runtime.responses import read_response
+from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.sweeper import Sweeper
 from rivetless.store.base import Changes, Gone, Head, Store, StoreError
 

@@ -16,10 +16,11 @@ from rivetless.actor.context import Conn, RawWebSocket
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.protocol.codec import require_sendable
 from rivetless.runtime import records, replies
-from rivetless.runtime.cell import CachedConn, Cell, Snapshot, Superseded
+from rivetless.runtime.cell import CachedConn, Cell
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
+from rivetless.runtime.steps import Snapshot, Superseded
 from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
 
 if TYPE_CHECKING:

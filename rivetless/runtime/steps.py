@@ -1,0 +1,99 @@
+"""What turns add to an actor: steps of a chain, and where in the chain a turn began."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from rivetless.frozen import frozen
+from rivetless.store.base import Changes
+
+if TYPE_CHECKING:
+    from rivetless.runtime.effects import Effect
+
+_ticks: Final = itertools.count(1)
+"""Orders what happens in this process, without a clock."""
+
+
+def tick() -> int:
+    """Return a number greater than all before it."""
+    return next(_ticks)
+
+
+class Superseded(BaseException):
+    """A turn's base is no longer the newest state: run it again. Never leaves the runtime.
+
+    Not an ``Exception``, because it may pass through handlers on its way.
+
+    Attributes:
+        elsewhere: another process was faster, rather than a turn of this one.
+    """
+
+    def __init__(self, *, elsewhere: bool) -> None:
+        super().__init__("the actor has changed")
+        self.elsewhere = elsewhere
+
+
+class Step:
+    """What one turn adds to the chain.
+
+    Attributes:
+        changes: what it writes.
+        effects: what it lets out once it is durable.
+        begins_tenure: it holds what ``on_wake`` did, so the actor wakes again if it is lost.
+        sent: tick at which its commit was sent to the store.
+        landed: done when it is durable (``True``) or never will be (``False``).
+        done: done when its effects are out as well; fails with the reason if it never lands.
+    """
+
+    __slots__ = ("begins_tenure", "changes", "done", "effects", "landed", "sent")
+
+    def __init__(
+        self, changes: Changes, effects: Sequence[Effect] = (), *, begins_tenure: bool = False
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.changes = changes
+        self.effects = effects
+        self.begins_tenure = begins_tenure
+        self.sent = 0
+        self.landed: asyncio.Future[bool] = loop.create_future()
+        self.done: asyncio.Future[None] = loop.create_future()
+        # Nobody may be waiting any more when a step fails; that is not worth a warning.
+        self.done.add_done_callback(_seen)
+
+
+def fail(step: Step, error: BaseException) -> None:
+    """Tell those who wait for a step that it will never be durable."""
+    step.landed.set_result(False)
+    if not step.done.done():
+        step.done.set_exception(error)
+
+
+def _seen(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()
+
+
+@frozen
+class Snapshot:
+    """Where in the chain a turn began.
+
+    Attributes:
+        epoch: the chain's; moves when a chain is thrown away.
+        seq: number of the last versioned step it saw.
+        state: the encoded state there.
+        step: that last step, where it was not durable yet.
+    """
+
+    epoch: int
+    seq: int
+    state: bytes | None
+    step: Step | None
+
+
+def finish(done: asyncio.Future[None], _: asyncio.Future[None]) -> None:
+    """Tell those who wait for a step that its effects are out."""
+    if not done.done():
+        done.set_result(None)
