@@ -53,7 +53,7 @@ def test_serves_actors_and_page(dev: subprocess.Popen[str], port: int, tmp_path:
         line = COLOUR.sub("", dev.stdout.readline())
         assert line, f"it ended: {''.join(said)}"
         said.append(line)
-        if "Local:" in line:
+        if line.strip().startswith("chat page "):
             page_url = line.split()[-1]
         if line.strip().startswith("clients "):
             actors_url = line.split()[-1]
