@@ -318,7 +318,7 @@ async def test_what_save_state_commits_does_not_destroy() -> None:
     process = world.process()
     await process.call("tally", "add")
     await process.call("tally", "destroy_in_parts")
-    with pytest.raises(ActorError, match="actor.not_found"):
+    with pytest.raises(ActorError, match="not_found"):
         await process.call("tally", "get", create=False)
 
 
