@@ -37,6 +37,17 @@ def document(adversity_http: httpx.Client) -> Any:
     return adversity_http.get("/openapi.json").json()
 
 
+def plain(value: Any) -> Any:
+    """Put large integers in place of their tags, of which the document speaks in words only."""
+    if isinstance(value, list):
+        if len(value) == 2 and value[0] == "$BigInt":
+            return int(value[1])
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
 def validator(document: Any, path: str) -> Any:
     """Return what checks the answers of an action."""
     pointer = path.replace("~", "~0").replace("/", "~1")
@@ -75,7 +86,7 @@ def test_actions(actor: str, document: Any, adversity_server: ServerProcess) -> 
         answer = response.json()
         if response.status_code == 200:
             taken.add(operation.path)
-            checks[operation.path].validate(answer)
+            checks[operation.path].validate(plain(answer))
         else:
             assert answer["group"], answer
             assert answer["code"], answer

@@ -88,15 +88,18 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin to count, in the process that reports."""
     if not hasattr(config, "workerinput"):
         config.stash[TALLY] = Tally()
-        config.pluginmanager.register(_Counting(config), "rivetless-cells")
+        config.pluginmanager.register(Counting(config), "rivetless-cells")
 
 
-class _Counting:
+class Counting:
+    """The hooks that count."""
+
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._tally = config.stash[TALLY]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a test."""
         self._tally.note(report)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
