@@ -530,7 +530,7 @@ class Cell:
             holder: the turn's id.
             closed: whether calls that the holder itself has caused must not pass.
         """
-        if self.holder != holder and not self.try_hold(holder, closed=closed):
+        if not self.try_hold(holder, closed=closed):
             await self._queue(holder)
         self.closed = closed
 

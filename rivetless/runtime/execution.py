@@ -127,8 +127,9 @@ class Execution:
         if cell.holder is None and cell.lease is None and not self._wants_lease(job):
             return True
         turn_id = job.turn_id(self._runtime.fresh_id)
-        if cell.holder not in (None, turn_id):
-            if job.descends_from(cell.holder or ""):
+        # Not by the turn's id: a call that is sent twice makes two jobs of one turn.
+        if cell.holder is not None and not job.leased:
+            if job.descends_from(cell.holder):
                 self._check_circle(cell, job, turn_id, closed=cell.closed)
                 return True
             if not self._wants_lease(job):

@@ -275,6 +275,8 @@ class Run:
                 answers: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
                 for answer in answers:
                     if isinstance(answer, BaseException):
+                        if len(asked) == 2:
+                            self.unknown.add(call)  # the other one may have done it
                         raise answer
                 assert len(set(answers)) == 1, "a repeat was answered differently"
                 result = answers[0]

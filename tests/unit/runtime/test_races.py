@@ -325,6 +325,20 @@ async def test_what_save_state_commits_does_not_destroy() -> None:
 # -- holds and leases -----------------------------------------------------------------------------
 
 
+async def test_a_call_that_is_sent_twice_at_once_holds_the_actor_once() -> None:
+    world = await open_world()
+    process = world.process()
+    origin = Origin(call_key="i:k")
+    calls = [
+        asyncio.create_task(process.call("tally", "alone", "x", origin=origin)) for _ in range(2)
+    ]
+    await settle()
+    third = asyncio.create_task(process.call("tally", "alone"))
+    await settle()
+    gate("x").set()
+    assert await finish(world, *calls, third) == [1, 1, 2]
+
+
 @pytest.mark.parametrize("verb", ["in_parts", "pay"])
 async def test_a_lease_taken_in_the_middle_is_renewed(verb: str) -> None:
     world = await open_world()
