@@ -174,6 +174,7 @@ class Connections:
             conn=conn,
             request=conn.request,
             timeout=timeout,
+            hook="on_websocket" if conn.kind == "raw" else "on_connect",
             turn_id=digest("connect", conn.id),
         )
         info: ActorInfo = await runtime.execution.run(target, job)
@@ -224,6 +225,7 @@ class Connections:
             conn=conn,
             request=conn.request,
             timeout=timeout,
+            hook="can_subscribe",
         )
         await runtime.execution.run(ById(None, actor_id), job)
 
@@ -313,6 +315,7 @@ class Connections:
             conn=conn,
             request=conn.request,
             timeout=timeout,
+            hook="on_disconnect",
             turn_id=digest("disconnect", conn.id),
         )
         try:

@@ -88,7 +88,7 @@ class Execution:
             except TimeoutError as error:
                 if not timeout.expired:
                     raise
-                raise errors.make("actor.action_timed_out") from error
+                raise _timed_out(job) from error
             changes = await self._prepare(turn)
         except Exception as error:
             await self._failed(turn, error)
@@ -385,3 +385,10 @@ class Execution:
             raise Superseded(elsewhere=False)
         job.leased = True
         job.closed = closed
+
+
+def _timed_out(job: Job) -> errors.ActorError:
+    if not job.hook:
+        return errors.make("actor.action_timed_out")
+    metadata = {"callback": job.hook, "timeout": round((job.timeout or 0.0) * 1000)}
+    return errors.make("actor.callback_timed_out", metadata)

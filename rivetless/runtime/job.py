@@ -32,6 +32,7 @@ class Job:
         conn: the connection it is for.
         request: the HTTP request or upgrade behind it.
         timeout: seconds the handler may take in one run; ``None`` for no limit of its own.
+        hook: the hook that has this time; empty where it is an action's.
         exclusive: whether the lease is taken before the first run.
         check: hash of action and arguments, for calls with a key.
         deadline: Unix seconds until which it may be tried.
@@ -65,6 +66,7 @@ class Job:
         "definition",
         "elsewhere",
         "exclusive",
+        "hook",
         "label",
         "leased",
         "once",
@@ -86,6 +88,7 @@ class Job:
         conn: ConnInfo | None = None,
         request: RequestInfo | None = None,
         timeout: float | None = None,
+        hook: str = "",
         exclusive: bool = False,
         turn_id: str | None = None,
         check: str = "",
@@ -97,6 +100,7 @@ class Job:
         self.conn = conn
         self.request = request
         self.timeout = timeout
+        self.hook = hook
         self.exclusive = exclusive
         self.check = check
         self.label = label
