@@ -22,10 +22,10 @@ def config(tally: Tally, *arguments: str, keyword: str = "") -> pytest.Config:
 
 
 def finish(tally: Tally, *arguments: str, keyword: str = "") -> int:
-    session = SimpleNamespace(exitstatus=0)
+    session = cast("pytest.Session", SimpleNamespace(exitstatus=0))
     counting = Counting(config(tally, *arguments, keyword=keyword))
-    counting.pytest_sessionfinish(cast("pytest.Session", session))
-    return session.exitstatus
+    counting.pytest_sessionfinish(session)
+    return int(session.exitstatus)
 
 
 def test_what_ran_is_counted() -> None:

@@ -36,6 +36,12 @@ async def test_the_action_that_asks_goes_on_and_answers(world: World) -> None:
     assert await life.end() is False
 
 
+async def test_once_is_enough(world: World) -> None:
+    life = world.client.get_or_create(Life, world.key)
+    assert await life.end_twice() == "actor.stopping"
+    assert await life.read() == ["state", "create", "vars", "wake:life"]
+
+
 async def test_on_destroy_runs_and_may_call_others(world: World) -> None:
     life = world.client.get_or_create(Life, world.key)
     await life.end()

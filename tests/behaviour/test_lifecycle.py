@@ -88,7 +88,24 @@ async def test_a_failing_on_destroy_does_not_save_the_actor(world: World) -> Non
 
 
 async def test_a_hook_that_takes_too_long_times_out(world: World) -> None:
-    slow = world.client.get_or_create(Slow, world.key)
-    with pytest.raises(ActorError) as caught:
-        await world.elapse(0.1, slow.ping())
-    assert caught.value.name == "actor.callback_timed_out"
+    for hook in ("on_migrate", "on_create", "create_vars", "on_wake"):
+        slow = world.client.get_or_create(Slow, [world.key, hook])
+        with pytest.raises(ActorError) as caught:
+            await world.elapse(0.1, slow.ping())
+        assert caught.value.name == "actor.callback_timed_out"
+
+
+async def test_so_does_a_hook_of_a_connection(world: World) -> None:
+    for hook in ("on_before_connect", "on_connect"):
+        slow = world.client.get_or_create(Slow, world.key, params=[hook])
+        with pytest.raises(ActorError) as caught:
+            await world.elapse(0.1, slow.ping())
+        assert caught.value.name == "actor.callback_timed_out"
+        conn = world.client.connect(slow)
+        with pytest.raises(ActorError) as caught:
+            await world.elapse(0.1, conn.ready())
+        assert caught.value.name == "actor.callback_timed_out"
+        await conn.close()
+    late = world.client.get_or_create(Slow, world.key, params=["on_disconnect"])
+    assert await world.elapse(0.1, late.ping()) == "pong"
+    assert await world.client.get_or_create(Slow, world.key).ping() == "pong"

@@ -4,6 +4,7 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.calling import Calls
+from tests.behaviour.actors.counting import Seeded, SeedInput
 from tests.behaviour.actors.meeting import JoinParams, Message, Room
 from tests.behaviour.world import Ear, ServerWorld, World
 
@@ -86,3 +87,28 @@ async def test_raw_bodies_have_a_limit_of_their_own(server: ServerWorld) -> None
     answer = await server.http.post(f"/gateway/{actor_id}/request/body", content=bytes(size))
     assert answer.status_code == 413
     assert answer.json()["code"] == "invalid_request_body"
+
+
+async def test_parameters_have_a_limit(server: ServerWorld) -> None:
+    room = server.client.get_or_create("room", server.key, params={"name": "x" * 4000})
+    assert (await room.me())["name"] == "x" * 4000
+    long = server.client.get_or_create("room", server.key, params={"name": "x" * 5000})
+    with pytest.raises(ActorError) as caught:
+        await long.me()
+    assert caught.value.name == "actor.invalid_request"
+
+
+async def test_an_input_too_long_for_a_url_takes_another_way(world: World) -> None:
+    seed = SeedInput(name="x" * 5000)
+    seeded = world.client.get_or_create(Seeded, world.key, input=seed)
+    assert (await seeded.read()).made_from == seed
+
+
+async def test_input_has_a_limit(server: ServerWorld) -> None:
+    seed = SeedInput(name="x" * (4 * KIB * KIB + 1))
+    with pytest.raises(ActorError) as caught:
+        await server.client.create(Seeded, server.key, input=seed)
+    assert caught.value.name == "actor.input_too_large"
+    with pytest.raises(ActorError) as caught:
+        await server.client.resolve(server.client.get(Seeded, server.key))
+    assert caught.value.name == "actor.not_found"

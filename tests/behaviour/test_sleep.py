@@ -1,5 +1,7 @@
 """Sleep: asked for, or by itself after a while; nothing is lost and nobody notices."""
 
+import asyncio
+
 from tests.behaviour.actors.counting import Counter
 from tests.behaviour.actors.living import Life
 from tests.behaviour.actors.meeting import JoinParams, Room
@@ -58,3 +60,14 @@ async def test_calls_put_it_off(rig_world: RigWorld) -> None:
         await life.read()
         await rig_world.rig.advance(0.2)
     assert "sleep" not in await life.read()
+
+
+async def test_calls_meanwhile_are_answered(world: World) -> None:
+    counter = world.client.get_or_create(Counter, world.key)
+    async with world.client.connect(counter) as conn:
+        calls = [conn.actor.increment() if n % 2 else counter.increment() for n in range(10)]
+        dozes = asyncio.gather(*(counter.doze() for _ in range(3)))
+        results = await world.elapse(0.1, asyncio.gather(*calls))
+        await world.elapse(0.1, dozes)
+        assert sorted(results) == list(range(1, 11))
+        assert await conn.actor.get() == 10

@@ -121,6 +121,16 @@ class Life(Actor[Diary], sleep_timeout=0.3):
         return self.aborted
 
     @action
+    async def end_twice(self) -> str:
+        """Be destroyed once."""
+        self.destroy()
+        try:
+            self.destroy()
+        except ActorError as error:
+            return error.name
+        return "twice"
+
+    @action
     async def end_and_fail(self) -> None:
         """Be destroyed, or not."""
         self.destroy()
@@ -204,12 +214,44 @@ class Fragile(Actor[FragileState]):
         self.destroy()
 
 
-class Slow(Actor, create_vars_timeout=0.1):
-    """Takes too long to wake."""
+class Slow(
+    Actor[None, None, Any],
+    create_state_timeout=0.1,
+    create_vars_timeout=0.1,
+    create_conn_state_timeout=0.1,
+    on_create_timeout=0.1,
+    on_migrate_timeout=0.1,
+    on_wake_timeout=0.1,
+    on_before_connect_timeout=0.1,
+    on_connect_timeout=0.1,
+):
+    """Takes too long in whichever hook its key or its connection's parameters name."""
+
+    async def _hang(self, hook: str, where: object) -> None:
+        if isinstance(where, tuple | list) and hook in where:
+            await asyncio.Event().wait()
+
+    async def on_migrate(self, is_new: bool) -> None:
+        await self._hang("on_migrate", self.key)
+
+    async def on_create(self, input: Any) -> None:
+        await self._hang("on_create", self.key)
 
     async def create_vars(self) -> object:
-        await asyncio.Event().wait()
+        await self._hang("create_vars", self.key)
         return object()
+
+    async def on_wake(self) -> None:
+        await self._hang("on_wake", self.key)
+
+    async def on_before_connect(self, params: Any) -> None:
+        await self._hang("on_before_connect", params)
+
+    async def on_connect(self, conn: Conn[None, Any]) -> None:
+        await self._hang("on_connect", conn.params)
+
+    async def on_disconnect(self, conn: Conn[None, Any]) -> None:
+        await self._hang("on_disconnect", conn.params)
 
     @action
     async def ping(self) -> str:
@@ -221,10 +263,17 @@ class WorkState(BaseModel):
     done: list[str] = []
 
 
-class Background(Actor[WorkState]):
+class Background(Actor[WorkState], sleep_timeout=0.5):
     """Works after its answers."""
 
     finished = Event[str]()
+    vars: asyncio.Event
+
+    async def create_vars(self) -> asyncio.Event:
+        return asyncio.Event()
+
+    async def on_sleep(self) -> None:
+        self.state.done.append("slept")
 
     async def _work(self, text: str) -> None:
         self.state.done.append(text)
@@ -260,6 +309,19 @@ class Background(Actor[WorkState]):
     async def think(self, number: int) -> int:
         """Wait for tracked work."""
         return await self.keep_awake(self._think(number))
+
+    @action
+    async def stay(self) -> str:
+        """Stay awake until told otherwise."""
+        waiting = self.vars.wait()
+        tracked = self.keep_awake(waiting)
+        del tracked
+        return "staying"
+
+    @action
+    async def go(self) -> None:
+        """Tell otherwise."""
+        self.vars.set()
 
     @action
     async def done(self) -> list[str]:
