@@ -50,7 +50,8 @@ class DynamoDBStore(Store):
         endpoint: URL of the service; default ``AWS_ENDPOINT_URL_DYNAMODB``, ``AWS_ENDPOINT_URL``,
             or the region's own. An endpoint on this machine needs no credentials.
         region: default ``AWS_REGION``, ``AWS_DEFAULT_REGION``, or the profile's.
-        clock: where the time comes from.
+        clock: where the time comes from, that of the default client's time-outs included. A test
+            that moves a fake clock while requests are under way gives a client on real time.
         patience: seconds in which a request that was refused for want of capacity, or could not
             be sent, is sent again.
     """
