@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from rivetless import errors
 from rivetless.actor.names import member_name
-from rivetless.clock import Clock, SystemClock
+from rivetless.clock import Clock, SystemClock, Timeout
 from rivetless.keys import Address, serialise
 from rivetless.runtime.actions import Actions
 from rivetless.runtime.cell import Cell
@@ -62,6 +62,9 @@ TARGETED: Final = (CallAction, OpenConnection, RawRequest, GetActor)
 
 MOST_CONNS: Final = 100_000
 """How many connections a process remembers the unchanging part of."""
+
+CLOSING: Final = 30.0
+"""Seconds that work under way has to end when the process ends; then it is cancelled."""
 
 PATIENCE: Final = 15.0
 """Seconds beyond a handler's own time for which a turn is tried again."""
@@ -138,12 +141,22 @@ class Runtime:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every tenure (``on_sleep`` runs) and wait for what is under way."""
+        """End every tenure (``on_sleep`` runs) and wait for what is under way, if it ends soon."""
         self.sweeper.stop()
         for cell in list(self._cells.values()):
             self.begin(self.lifecycle.sleep(cell))
+        try:
+            async with Timeout(self.clock, CLOSING):
+                await self._finish()
+        except TimeoutError:
+            self.log.warning("work that went on when the process ended was cancelled")
+            self.abandon()
+            await self._finish()
+
+    async def _finish(self) -> None:
         while under_way := self._under_way():
-            await asyncio.gather(*under_way, return_exceptions=True)
+            # Not ``gather``, which would pass a time-out on to commits that are under way.
+            await asyncio.wait(under_way)
 
     def _under_way(self) -> list[asyncio.Task[Any]]:
         """Return what must end before the store may be closed: commits let out effects."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -25,7 +26,7 @@ from rivetless.protocol.codec import JSON
 from rivetless.runtime.commands import ActorInfo, Origin
 from rivetless.runtime.local import LocalDispatcher
 from rivetless.runtime.ports import Push
-from rivetless.runtime.runtime import Runtime
+from rivetless.runtime.runtime import CLOSING, Runtime
 from rivetless.store.base import Store
 from rivetless.store.memory import MemoryStore
 from rivetless.testing.clock import FakeClock, settle
@@ -177,7 +178,11 @@ class Rig:
         await settle()
         self._tasks.cancel()
         await self._tasks.finish()
-        await self.runtime.aclose()
+        closing = asyncio.create_task(self.runtime.aclose())
+        while not closing.done():
+            # What still waits for the clock is given the time it would have; then it is cancelled.
+            await self.clock.advance(CLOSING)
+        await closing
         await self._stack.aclose()
 
     def _start(self) -> None:

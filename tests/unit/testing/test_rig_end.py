@@ -1,0 +1,34 @@
+"""The rig ends, whatever its actors are doing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rivetless import Actor, action
+from rivetless.testing.rig import Rig
+
+
+class Restless(Actor):
+    @action
+    async def work_for_ever(self) -> None:
+        work = self.keep_awake(asyncio.Event().wait())
+        del work
+
+
+async def test_work_that_never_ends_is_cancelled_at_the_end() -> None:
+    async with Rig() as rig:
+        await rig.client.get_or_create(Restless, "a").work_for_ever()
+
+
+async def test_a_call_that_never_ends_does_not_keep_the_rig() -> None:
+    class Stuck(Actor):
+        @action
+        async def wait(self) -> None:
+            await asyncio.Event().wait()
+
+    async with Rig() as rig:
+        call = asyncio.create_task(rig.client.get_or_create(Stuck, "a").wait())
+        await rig.settle()
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.done()
