@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import signal
 import socket
 import ssl
@@ -13,6 +14,7 @@ from typing import Final, Self
 ROOT: Final = Path(__file__).parent.parent
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
+POLL_SECONDS: Final = 0.1
 
 
 class ServerProcess:
@@ -72,8 +74,12 @@ class ServerProcess:
             conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
         try:
             conn.request("GET", "/health")
-            answer = conn.getresponse()
-            answer.read()
+            for _ in range(round(START_SECONDS / POLL_SECONDS)):
+                if select.select([conn.sock], [], [], POLL_SECONDS)[0]:
+                    break
+                if self._process is not None and self._process.poll() is not None:
+                    raise RuntimeError(f"the server ended by itself:\n{self.output()}")
+            conn.getresponse().read()
         except OSError as error:
             raise RuntimeError(f"the server did not come up:\n{self.output()}") from error
         finally:

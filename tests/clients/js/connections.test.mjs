@@ -216,6 +216,24 @@ describe("connections", () => {
 		}
 	});
 
+	test("try again when their parameters could not be made", async () => {
+		let tries = 0;
+		const getParams = async () => {
+			tries += 1;
+			if (tries === 1) throw new Error("no token yet");
+			return ada;
+		};
+		const conn = client.room.getOrCreate([key()], { getParams }).connect();
+		const errors = new Ear();
+		const opened = new Ear();
+		conn.onError(errors.listen);
+		conn.onOpen(opened.listen);
+		await opened.wait();
+		assert.equal((await conn.me()).name, "ada");
+		assert.equal(errors.heard[0].code, "get_params_failed");
+		await conn.dispose();
+	});
+
 	test("take parameters with any characters", async () => {
 		const name = "Zoë \"quoted\", & 100 % 💙 日本";
 		const conn = client.room.getOrCreate([key()]).connect({ name });
