@@ -127,6 +127,9 @@ class TurnCaller:
             args = json.dumps(tag(list(request.args), JSON)).encode()
             target = request.target
             key = turn.call_key(calls.describe(target), request.action, args)
+        else:
+            # Counted as a call, though only actions are answered from what is stored.
+            turn.call_key("", type(request).__name__, b"")
         await turn.port_call(turn.reach_out())
         return calls.Origin(key, turn.chain(), turn.job.deadline)
 

@@ -95,6 +95,10 @@ class Shop(Actor[Total]):
         return receipt
 
     @action
+    async def look_for(self, key: str) -> str:
+        return await self.client.resolve(self.client.get(Bank, key))
+
+    @action
     async def fail_elsewhere(self) -> None:
         await self.client.get_or_create("bank", "b").no_such_action()
 
@@ -239,6 +243,13 @@ async def test_once_survives_the_process() -> None:
     two = asyncio.create_task(w.process().call("shop", "pay_once", "never", origin=origin))
     assert await finish(w, two) == "receipt"
     assert runs == ["pay"]
+
+
+async def test_a_look_up_that_fails_has_done_nothing() -> None:
+    w = await world()
+    with pytest.raises(ActorError) as raised:
+        await w.process().call("shop", "look_for", "nobody")
+    assert raised.value.name == "actor.not_found"
 
 
 async def test_errors_of_others_are_what_strangers_see() -> None:
