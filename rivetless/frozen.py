@@ -8,9 +8,10 @@ cold, would spend a fifth of its imports on that. Here ``__init__`` is compiled;
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from functools import partial
 from operator import attrgetter
-from typing import Any, Final, TypeVar, cast, dataclass_transform
+from typing import Any, Final, TypeVar, cast, dataclass_transform, overload
 
 __all__ = ["frozen"]
 
@@ -19,20 +20,40 @@ T = TypeVar("T")
 _ABSENT: Final = object()
 
 
+@overload
+def frozen(cls: type[T], /) -> type[T]: ...
+
+
+@overload
+def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def frozen(cls: type[T]) -> type[T]:
+def frozen(cls: type[T] | None = None, /, *, kw_only: bool = False) -> Any:
     """Make a class a frozen dataclass with slots, compared and hashed by its fields.
 
     ``fields``, ``replace``, ``copy``, ``pickle``, ``match``, ``__post_init__`` and ``field`` with a
     default or a factory work as with the standard library's.
 
+    Args:
+        cls: the class.
+        kw_only: let fields be given by name only.
+
     Raises:
         TypeError: ``field`` was given something else, or the class extends a dataclass.
     """
-    made: Any = dataclass(init=False, repr=False, eq=False, slots=True)(cls)
+    if cls is None:
+        return partial(_freeze, kw_only)
+    return _freeze(kw_only, cls)
+
+
+def _freeze(kw_only: bool, cls: type[T]) -> type[T]:
+    made: Any = dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(cls)
     for one in fields(made):
-        _check(made, one)
-    made.__init__ = _initialiser(made)
+        usual = one.init and one.repr and one.compare and one.hash is None
+        if not usual or one.kw_only != kw_only or one.name not in made.__dict__:
+            raise TypeError(f"{cls.__qualname__}.{one.name} takes a dataclass, not `frozen`")
+    made.__init__ = _initialiser(made, kw_only)
     made._values = staticmethod(_getter(tuple(one.name for one in fields(made))))
     for method in (__setattr__, __delattr__, __repr__, __eq__, __hash__, __reduce__):
         if method.__name__ not in cls.__dict__:
@@ -40,16 +61,11 @@ def frozen(cls: type[T]) -> type[T]:
     return cast("type[T]", made)
 
 
-def _check(cls: type, one: Field[Any]) -> None:
-    usual = one.init and one.repr and one.compare and one.hash is None and not one.kw_only
-    if not usual or one.name not in cls.__dict__:
-        raise TypeError(f"{cls.__qualname__}.{one.name} takes a dataclass, not `frozen`")
-
-
-def _initialiser(cls: Any) -> Callable[..., None]:
+def _initialiser(cls: Any, kw_only: bool) -> Callable[..., None]:
     # A slot's own setter is the fastest way past `__setattr__`.
     scope: dict[str, Any] = {"_absent": _ABSENT}
-    head, body = ["self"], list[str]()
+    head = ["self", "*"] if kw_only and fields(cls) else ["self"]
+    body: list[str] = []
     for one in fields(cls):
         name = one.name
         scope[f"_set_{name}"] = getattr(cls, name).__set__
@@ -100,4 +116,8 @@ def __hash__(self: Any) -> int:
 
 
 def __reduce__(self: Any) -> tuple[Any, ...]:
-    return self.__class__, tuple(getattr(self, one.name) for one in fields(self))
+    return _make_again, (self.__class__, {o.name: getattr(self, o.name) for o in fields(self)})
+
+
+def _make_again(cls: type[T], values: dict[str, Any]) -> T:
+    return cls(**values)

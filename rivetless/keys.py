@@ -8,12 +8,12 @@ in a store. May import ``errors`` only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 from rivetless.errors import ActorError, invalid_request
+from rivetless.frozen import frozen
 
 __all__ = [
     "EMPTY_KEY",
@@ -150,7 +150,7 @@ def from_query(text: str | None) -> Key:
 # -- addresses and ids ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """Where an actor lives; at any time at most one life of it exists.
 
@@ -178,7 +178,7 @@ def _check_name(name: str, what: str) -> None:
         raise invalid_request(f"The {what} {name!r} holds characters that cannot be shown.")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActorRef:
     """What an actor id says.
 

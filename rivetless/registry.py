@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Never, TypeAlias, cast
 
@@ -15,6 +14,7 @@ from rivetless.actor.base import Actor, definition_of
 from rivetless.actor.definition import ActorDefinition
 from rivetless.actor.names import class_name, did_you_mean, why_not
 from rivetless.errors import DefinitionError
+from rivetless.frozen import frozen
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -34,7 +34,7 @@ _LARGEST: Final = 32 * 1024 * 1024
 """The largest frame any Rivet client takes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RegistryOptions:
     """Options of a registry.
 

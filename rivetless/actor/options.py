@@ -8,16 +8,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
 from rivetless.actor.names import did_you_mean
 from rivetless.errors import DefinitionError
+from rivetless.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ActorOptions:
     """An actor's options. Times are seconds; class keywords also take a ``timedelta``.
 

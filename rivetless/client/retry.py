@@ -8,12 +8,12 @@ scheduled.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from rivetless.client.calls import ById, ByKey, Target
 from rivetless.clock import Clock, sleep
 from rivetless.errors import ActorError, not_found
+from rivetless.frozen import frozen
 
 __all__ = ["LOST", "NO_RETRIES", "RetryPolicy", "is_lifecycle", "is_stale", "retrying"]
 
@@ -43,7 +43,7 @@ _STALE: Final = frozenset(
 _SCHEDULING: Final = frozenset({"guard.actor_ready_timeout", "guard.actor_runner_failed"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RetryPolicy:
     """How often a call is tried. Times are seconds.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from rivetless.clock import Clock
 from rivetless.errors import ActorError, forbidden, make, public_error
+from rivetless.frozen import frozen
 from rivetless.gateway.asgi import Exchange, Receive, Scope, Send
 from rivetless.gateway.cors import Cors
 from rivetless.gateway.dispatcher import Dispatcher
@@ -44,7 +45,7 @@ _log = logging.getLogger("rivetless.gateway")
 _GATEWAY: Final = "/gateway/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class GatewayOptions:
     """What a gateway needs to know.
 

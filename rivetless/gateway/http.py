@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rivetless.errors import (
@@ -14,6 +13,7 @@ from rivetless.errors import (
     outgoing_too_long,
     route_not_found,
 )
+from rivetless.frozen import frozen
 from rivetless.gateway.asgi import Exchange, actor_headers
 from rivetless.gateway.dispatcher import Dispatcher
 from rivetless.gateway.limits import RateLimiter
@@ -80,7 +80,7 @@ _NOT_PASSED: Final = frozenset(
 _FORBIDDEN: Final = str.maketrans("", "", "\r\n\0")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class HttpOptions:
     """What holds for all requests.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Final
 
 from rivetless.clock import Clock
 from rivetless.errors import ActorError
+from rivetless.frozen import frozen
 
 __all__ = ["LOOPBACK", "Limits", "RateLimited", "RateLimiter", "is_loopback"]
 
@@ -18,7 +18,7 @@ _WINDOW: Final = 60.0
 _MAX_PAIRS: Final = 50_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Limits:
     """What the gateway accepts. Sizes are bytes; 0 switches a rate off.
 

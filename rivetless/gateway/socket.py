@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from dataclasses import dataclass
 
 from rivetless.client.sockets import Socket, SocketClosed
 from rivetless.clock import Clock, Timeout
 from rivetless.errors import ActorError, public_error
+from rivetless.frozen import frozen
 from rivetless.gateway.asgi import Receive, Send
 from rivetless.gateway.dispatcher import Dispatcher
 from rivetless.gateway.frames import FrameHandler, Wire, is_refusal
@@ -69,7 +69,7 @@ class ASGISocket:
         await self._send({"type": "websocket.close", "code": code, "reason": cut(reason)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SocketOptions:
     """What holds for all sockets of a server.
 

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rivetless.clock import Clock, Timeout
+from rivetless.frozen import frozen
 from rivetless.gateway.app import Gateway, GatewayOptions
 from rivetless.gateway.asgi import Scope
 from rivetless.gateway.outbox import Tasks
@@ -32,7 +32,7 @@ _SIGNATURE: Final = b"x-rivetless-signature"
 _log = logging.getLogger("rivetless.hosts")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ProcessOptions:
     """What a process needs to know.
 

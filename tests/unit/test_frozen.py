@@ -27,6 +27,12 @@ class Pair:
     other: object = None
 
 
+@frozen(kw_only=True)
+class Options:
+    name: str = "a"
+    size: int
+
+
 @frozen
 class Nothing:
     pass
@@ -47,6 +53,10 @@ def test_construction() -> None:
         Point()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
         Point(1, z=2)  # type: ignore[call-arg]
+    options = Options(size=3)
+    assert (options.name, options.size) == ("a", 3)
+    with pytest.raises(TypeError, match="takes 1 positional argument"):
+        Options("a", size=3)  # type: ignore[call-arg]
 
 
 def test_nothing_can_be_assigned() -> None:
@@ -71,7 +81,9 @@ def test_comparison_is_by_fields_and_class() -> None:
         hash(Pair([]))
 
 
-@pytest.mark.parametrize("value", [Point(1, 2, ["a"]), Pair(Point(3), "é"), Nothing()])
+@pytest.mark.parametrize(
+    "value", [Point(1, 2, ["a"]), Pair(Point(3), "é"), Options(size=1), Nothing()]
+)
 def test_copies_are_equal(value: Any) -> None:
     assert copy.copy(value) == value
     assert copy.deepcopy(value) == value
