@@ -42,6 +42,9 @@ async def test_mounted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)  # the store is a file here
     module, _, attribute = APPS[name].partition(":")
     app: Any = getattr(import_module(module), attribute)
+    if name == "django":  # a process has one, which another test may have configured
+        settings: Any = import_module("django.conf").settings
+        monkeypatch.setattr(settings, "ROOT_URLCONF", "examples.hosts.urls")
     async with served(app) as url, Client(f"{url}/rivet") as client, httpx.AsyncClient() as http:
         counter = client.get_or_create(Counter, "a")
         async with client.connect(counter) as connection:

@@ -113,14 +113,14 @@ async def test_litestar(actors: Any, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-async def test_django(actors: Any, prefix: str) -> None:
-    app = django_application(actors, prefix)
+async def test_django(actors: Any, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = django_application(actors, prefix, monkeypatch)
     async with served(app, lifespan="off") as url:
         await check(url, prefix)
     await actors.stop()
 
 
-def django_application(actors: Any, prefix: str) -> Any:
+def django_application(actors: Any, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Django's ASGI application, with the actors before it, as in a project's ``asgi.py``."""
     # It has no types; imported by name, that concerns nobody else.
     django: Any = import_module("django")
@@ -139,6 +139,8 @@ def django_application(actors: Any, prefix: str) -> Any:
             ALLOWED_HOSTS=["127.0.0.1"], ROOT_URLCONF=Urls, SECRET_KEY="tests", DATABASES={}
         )
         django.setup()
+    # A process has one Django, which another test may have configured.
+    monkeypatch.setattr(settings, "ROOT_URLCONF", Urls)
     django_app = import_module("django.core.asgi").get_asgi_application()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
