@@ -22,6 +22,8 @@ from rivetless.hosts.asgi import ASGIApp
 from rivetless.hosts.server import listen, load_uvicorn, socket_protocol
 
 if TYPE_CHECKING:
+    import uvicorn.server
+
     from rivetless.hosts.options import HandlerOptions
     from rivetless.registry import Registry
 
@@ -79,6 +81,20 @@ def serve(
 
 
 def _serve_http(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -> None:
+    async def run() -> None:
+        # The store is opened in a thread, and meanwhile the server is imported. Should that fail,
+        # the server's lifespan fails in the same way, and says so.
+        opening = asyncio.create_task(app.start())
+        await asyncio.sleep(0)
+        server = _uvicorn(app, started)
+        await asyncio.gather(opening, return_exceptions=True)
+        await server.serve([listening])
+
+    with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run())
+
+
+def _uvicorn(app: ASGIApp, started: Callable[[], None]) -> uvicorn.server.Server:
     load_uvicorn()
     from uvicorn.config import Config
     from uvicorn.server import Server
@@ -91,7 +107,6 @@ def _serve_http(app: ASGIApp, listening: socket.socket, started: Callable[[], No
 
     config = Config(
         _asgi(app),
-        loop="auto",
         http="auto",
         # uvicorn calls it as it would a class.
         ws=cast("type[asyncio.Protocol]", socket_protocol),
@@ -109,8 +124,8 @@ def _serve_http(app: ASGIApp, listening: socket.socket, started: Callable[[], No
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )
-    with suppress(KeyboardInterrupt):
-        LocalServer(config).run([listening])
+    config.load()
+    return LocalServer(config)
 
 
 def _serve_https(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -> None:
