@@ -112,9 +112,11 @@ class Rivetless(Server):
     def commands(self, folder: Path) -> list[Command]:
         """Return the one process there is."""
         store = f"sqlite:{folder / 'actors.db'}"
-        module = ("-m", "benchmarks.serve", str(self.port), store, self.synchronous)
-        env = {"PYTHONPATH": str(HERE.parent)}
-        return [Command("server", (sys.executable, *module), env)]
+        program = str(Path(sys.executable).with_name("rivetless"))
+        command = (program, "serve", "benchmarks.actors:registry", "--port", str(self.port))
+        options = ("--store", store, "--synchronous", self.synchronous, "--quiet")
+        path = {"PYTHONPATH": str(HERE.parent)}
+        return [Command("server", (*command, *options), path)]
 
 
 class RivetKit(Server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,8 @@ def _add_server_options(command: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the console script's entry point."""
+    # The collector need not look through all this while the application is imported.
+    gc.freeze()
     arguments = make_parser().parse_args(argv)
     given = sys.argv[1:] if argv is None else argv
     try:

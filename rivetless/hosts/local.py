@@ -64,6 +64,8 @@ def serve(
         OSError: the port cannot be had.
         MissingExtraError: the server's packages are not installed.
     """
+    # What was imported stays; the collector need not look at it again and again.
+    gc.freeze()
     _show_logs()
     app = ASGIApp(registry, **options)
     listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
@@ -167,7 +169,8 @@ def _serve_https(app: ASGIApp, listening: socket.socket, started: Callable[[], N
 
 
 def _settle() -> None:
-    """Spare the collector what was imported, which stays for good."""
+    """Spare the collector all that the start has brought, but for the garbage."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 
