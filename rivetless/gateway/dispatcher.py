@@ -21,6 +21,8 @@ from rivetless.runtime.commands import (
     RawResponse,
     SleepActor,
     Subscribe,
+    Sweep,
+    Wake,
 )
 
 __all__ = ["Dispatcher"]
@@ -44,7 +46,14 @@ class Dispatcher(Protocol):
     @overload
     @abstractmethod
     async def dispatch(
-        self, command: Subscribe | RawMessage | CloseConnection | DestroyActor | SleepActor
+        self,
+        command: Subscribe
+        | RawMessage
+        | CloseConnection
+        | DestroyActor
+        | SleepActor
+        | Wake
+        | Sweep,
     ) -> None: ...
     @abstractmethod
     async def dispatch(self, command: Command) -> object:

@@ -180,6 +180,34 @@ class ListActors:
     include_destroyed: bool = False
 
 
+@frozen
+class Wake:
+    """A doorbell or an alarm: do what is due for an actor, and no more. Answer: ``None``.
+
+    It may come late, early, twice or not at all.
+
+    Attributes:
+        actor_id: the life; one that is gone is nobody's loss.
+        hops: how many wakes that actors made themselves led to this one.
+        deadline: Unix seconds after which the host cannot go on.
+    """
+
+    actor_id: str
+    hops: int = 0
+    deadline: float | None = None
+
+
+@frozen
+class Sweep:
+    """Make one bounded pass over what died processes have left. Answer: ``None``.
+
+    Attributes:
+        deadline: Unix seconds after which the host cannot go on.
+    """
+
+    deadline: float | None = None
+
+
 Command = (
     GetActor
     | CallAction
@@ -192,6 +220,8 @@ Command = (
     | DestroyActor
     | SleepActor
     | ListActors
+    | Wake
+    | Sweep
 )
 """Everything a host may ask."""
 

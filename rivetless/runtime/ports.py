@@ -1,4 +1,4 @@
-"""What the runtime needs of a host: a way to reach sockets, its own or another host's."""
+"""What the runtime needs of a host: ways to reach sockets, and to have actors woken."""
 
 from __future__ import annotations
 
@@ -70,3 +70,41 @@ class NoSockets:
     async def push(self, host: str, pushes: Sequence[Push]) -> frozenset[str]:
         """Report every connection as gone: nobody can hold a socket here."""
         return frozenset(conn for push in pushes for conn in push.conns)
+
+
+@frozen
+class Ring:
+    """A wish to have an actor woken: ``commands.Wake`` is to be dispatched in some process.
+
+    Attributes:
+        actor_id: the life.
+        at: Unix seconds before which it need not be; ``None`` for now.
+        hops: how many wakes that actors made themselves led to this one.
+    """
+
+    actor_id: str
+    at: float | None = None
+    hops: int = 0
+
+
+class WakeError(Exception):
+    """A ring may not have been sent. The sweeper finds the actor later."""
+
+
+class Doorbells(Protocol):
+    """Has actors woken, now or later. Late, early, doubled and lost rings do no harm."""
+
+    @abstractmethod
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        """Send rings on their way.
+
+        Raises:
+            WakeError: one of them may not have been sent.
+        """
+
+
+class NoDoorbells:
+    """The doorbells of a process that wakes nobody: the sweeper alone finds what is due."""
+
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        """Do nothing."""

@@ -36,7 +36,9 @@ from rivetless.runtime.commands import (
     RawResponse,
     SleepActor,
     Subscribe,
+    Sweep,
     Target,
+    Wake,
 )
 from rivetless.runtime.connections import Connections
 from rivetless.runtime.effects import Effects
@@ -44,10 +46,11 @@ from rivetless.runtime.execution import Execution
 from rivetless.runtime.job import Job
 from rivetless.runtime.leases import Leases
 from rivetless.runtime.lifecycle import Lifecycle
-from rivetless.runtime.ports import NoSockets, Pusher
+from rivetless.runtime.ports import Doorbells, NoDoorbells, NoSockets, Pusher
 from rivetless.runtime.responses import read_response
 from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.sweeper import Sweeper
+from rivetless.runtime.waking import Waking
 from rivetless.store.base import Changes, Gone, Head, Store, StoreError
 
 if TYPE_CHECKING:
@@ -78,6 +81,7 @@ class Runtime:
         store: where they last; opened by whoever made it.
         clock: all time comes from it.
         pusher: how sockets are reached.
+        doorbells: how actors are woken; else the sweeper alone finds what is due.
         region: what ``self.region`` says.
         max_cells: how many actors the process keeps in memory.
         rng: where randomness comes from; the simulator gives its own.
@@ -90,6 +94,7 @@ class Runtime:
         *,
         clock: Clock | None = None,
         pusher: Pusher | None = None,
+        doorbells: Doorbells | None = None,
         region: str = "local",
         max_cells: int = 10_000,
         rng: random.Random | None = None,
@@ -108,12 +113,14 @@ class Runtime:
         self._conns: dict[str, ConnInfo] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.effects = Effects(store, pusher or NoSockets(), self._conn_lost, self.begin, self.log)
+        self.doorbells: Doorbells = doorbells or NoDoorbells()
         self.leases = Leases(store, self.clock, self._rng)
         self.lifecycle = Lifecycle(self)
         self.execution = Execution(self, self._rng)
         self.connections = Connections(self)
         self.actions = Actions(self, self.connections)
         self.sweeper = Sweeper(self)
+        self.waking = Waking(self)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             GetActor: self.actions.get_actor,
             CallAction: self.actions.call,
@@ -126,6 +133,8 @@ class Runtime:
             DestroyActor: self._destroy,
             SleepActor: self._sleep,
             ListActors: self._list,
+            Wake: self.waking.wake,
+            Sweep: self.waking.sweep,
         }
 
     async def __aenter__(self) -> Self:
@@ -145,13 +154,30 @@ class Runtime:
         self.sweeper.stop()
         for cell in list(self._cells.values()):
             self.begin(self.lifecycle.sleep(cell))
-        try:
-            async with Timeout(self.clock, CLOSING):
-                await self._finish()
-        except TimeoutError:
+        if not await self.settle(self.clock.now() + CLOSING):
             self.log.warning("work that went on when the process ended was cancelled")
             self.abandon()
             await self._finish()
+
+    async def settle(self, deadline: float | None = None) -> bool:
+        """Wait until nothing is under way: no commit, no effect, no work left for afterwards.
+
+        A host that is frozen between two events does so before it answers, so that nothing goes on
+        when it is thawed.
+
+        Args:
+            deadline: Unix seconds until which it waits.
+
+        Returns:
+            Whether everything has ended.
+        """
+        left = None if deadline is None else deadline - self.clock.now()
+        try:
+            async with Timeout(self.clock, left):
+                await self._finish()
+        except TimeoutError:
+            return False
+        return True
 
     async def _finish(self) -> None:
         while under_way := self._under_way():
@@ -181,7 +207,14 @@ class Runtime:
     async def dispatch(self, command: ListActors) -> list[ActorInfo]: ...
     @overload
     async def dispatch(
-        self, command: Subscribe | RawMessage | CloseConnection | DestroyActor | SleepActor
+        self,
+        command: Subscribe
+        | RawMessage
+        | CloseConnection
+        | DestroyActor
+        | SleepActor
+        | Wake
+        | Sweep,
     ) -> None: ...
     async def dispatch(self, command: Command) -> object:
         """Do what a host asks for.

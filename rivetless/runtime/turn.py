@@ -19,6 +19,7 @@ from rivetless.runtime import records, replies
 from rivetless.runtime.cell import CachedConn, Cell
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
+from rivetless.runtime.parts import Part
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
 from rivetless.runtime.steps import Snapshot, Superseded
 from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
 
 T = TypeVar("T")
+PartT = TypeVar("PartT", bound=Part)
 
 _UNREAD: Final = object()
 
@@ -61,6 +63,7 @@ class ActorTurn:
         "_conn_data",
         "_conn_states",
         "_log",
+        "_parts",
         "_state",
         "_state_locked",
         "actor",
@@ -116,6 +119,7 @@ class ActorTurn:
         self._abort: AbortSignal | None = None
         self._client: Any = None
         self._calls: dict[str, int] | None = None
+        self._parts: dict[type[Part], Part] = {}
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
         self.actor = job.definition.new(self)
 
@@ -163,7 +167,7 @@ class ActorTurn:
 
     @property
     def client(self) -> Any:
-        self._check_open()
+        self.check_open()
         if self._client is None:
             self._client = self.runtime.client_for(self)
         return self._client
@@ -179,6 +183,15 @@ class ActorTurn:
     def adopt(self, earlier: ActorTurn) -> None:
         """Put this turn behind the actor instance of an earlier one, for work it left behind."""
         object.__setattr__(earlier.actor, "_turn", self)
+
+    def part(self, kind: type[PartT]) -> PartT:
+        """Return what a feature keeps for this run."""
+        self.check_open()
+        part = self._parts.get(kind)
+        if part is None:
+            part = self._parts[kind] = kind(self)
+        assert isinstance(part, kind)
+        return part
 
     def no_changes(self) -> Changes:
         """Return changes that write nothing, for a step that has only effects."""
@@ -198,7 +211,12 @@ class ActorTurn:
             if signal.fire in self.tenure.stopping:
                 self.tenure.stopping.remove(signal.fire)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Refuse what a handler left behind.
+
+        Raises:
+            ActorError: ``actor.invalid_operation``: the turn has ended.
+        """
         if self.ended:
             raise errors.ActorError(
                 "actor",
@@ -212,7 +230,7 @@ class ActorTurn:
     def get_state(self) -> Any:
         state = self._state
         if state is _UNREAD:
-            self._check_open()
+            self.check_open()
             schema = self.job.definition.state
             if schema is None:
                 raise errors.make("actor.state_not_enabled")
@@ -225,7 +243,7 @@ class ActorTurn:
         return state
 
     def set_state(self, value: object) -> None:
-        self._check_open()
+        self.check_open()
         if self.job.definition.state is None:
             raise errors.make("actor.state_not_enabled")
         if self._state_locked:
@@ -246,7 +264,7 @@ class ActorTurn:
         if states is None:
             self._conn_states = states = {}
         if conn.id not in states:
-            self._check_open()
+            self.check_open()
             data = self._conn_bytes(conn.id)
             if data is None:
                 raise errors.ActorError(
@@ -281,7 +299,7 @@ class ActorTurn:
             self._conn_data.setdefault(conn_id, cached.state)
 
     def set_conn_state(self, conn: ConnInfo, value: object) -> None:
-        self._check_open()
+        self.check_open()
         if self.job.definition.conn_state is None:
             raise errors.make("actor.state_not_enabled")
         if self._conn_states is None:
@@ -295,7 +313,7 @@ class ActorTurn:
             yield info
 
     async def _read_conns(self) -> list[ConnInfo]:
-        self._check_open()
+        self.check_open()
         self.read_records = True
         # What earlier turns of the chain did to connections may not be in the store yet.
         await self.cell.durable(self.base)
@@ -337,43 +355,43 @@ class ActorTurn:
     # -- effects ----------------------------------------------------------------------------------
 
     def broadcast(self, event: str, args: Sequence[object]) -> None:
-        self._check_open()
+        self.check_open()
         for arg in args:
             require_sendable(arg)
         self.effects.append(Broadcast(EventPush(event, args)))
 
     def send(self, conn: ConnInfo, event: str, args: Sequence[object]) -> None:
-        self._check_open()
+        self.check_open()
         for arg in args:
             require_sendable(arg)
         if conn.host is not None and conn.kind == "events":
             self.effects.append(Send(conn.id, conn.host, EventPush(event, args)))
 
     def send_raw(self, conn: ConnInfo, data: str | bytes) -> None:
-        self._check_open()
+        self.check_open()
         if conn.host is not None:
             self.effects.append(Send(conn.id, conn.host, RawPush(data)))
 
     def disconnect(self, conn: ConnInfo, code: int, reason: str) -> None:
-        self._check_open()
+        self.check_open()
         if conn.host is not None:
             self.effects.append(Send(conn.id, conn.host, ClosePush(code, reason)))
 
     def keep_awake(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        self._check_open()
+        self.check_open()
         return self.runtime.keep_awake(self.cell, work)
 
     def wait_until(self, work: Coroutine[Any, Any, object]) -> None:
-        self._check_open()
+        self.check_open()
         self.later.append(work)
 
     def sleep(self) -> None:
-        self._check_open()
+        self.check_open()
         self.sleeping = True
 
     def destroy(self) -> None:
-        self._check_open()
-        self._check_not_beginning("destroy")
+        self.check_open()
+        self.check_not_beginning("destroy")
         if self.destroying:
             raise errors.make("actor.stopping")
         self.destroying = True
@@ -402,7 +420,7 @@ class ActorTurn:
 
     async def reach_out(self) -> None:
         """Called before the turn's first act that others can see: its base must be durable."""
-        self._check_open()
+        self.check_open()
         self.job.outside = True
         await self.cell.durable(self.base)
 
@@ -475,7 +493,8 @@ class ActorTurn:
         wrote = state is not KEEP or touch or destroying or self.creation is not None
         # After a checkpoint there is a note that the turn has begun; the answer ends it.
         remember = self.reply is not None and bool(self.effects or self.job.checkpoints)
-        if not (wrote or puts or self.deletes or remember):
+        parts = [part for part in self._parts.values() if part.pending]
+        if not (wrote or puts or self.deletes or remember or parts):
             return None
         changes = Changes(
             commit_id=self.runtime.fresh_commit_id(),
@@ -486,6 +505,8 @@ class ActorTurn:
             puts=puts,
             deletes=tuple(self.deletes),
         )
+        for part in parts:
+            changes = part.contribute(changes)
         if self.reply is not None:
             changes = replies.remember(changes, self.runtime.clock, self.cell, self.job, self.reply)
         return changes
@@ -533,6 +554,8 @@ class ActorTurn:
         self.base = self.cell.snapshot()
         self.puts, self.deletes, self.effects = [], [], []
         self.read_records = False
+        for part in self._parts.values():
+            part.committed()
 
     def savepoint(self) -> Callable[[], None]:
         """Remember what the turn has done so far; the function returned undoes what came after.
@@ -551,8 +574,13 @@ class ActorTurn:
         lists: tuple[list[Any], ...] = (self.puts, self.deletes, self.effects, self.later)
         lengths = [len(items) for items in lists]
         asked = self.sleeping, self.destroying
+        parts = {kind: part.savepoint() for kind, part in self._parts.items()}
 
         def undo() -> None:
+            for kind in [kind for kind in self._parts if kind not in parts]:
+                del self._parts[kind]
+            for undo_part in parts.values():
+                undo_part()
             self._state = _UNREAD
             if data is not None and job.state is not None:
                 self._state = job.state.load(data)
@@ -567,7 +595,12 @@ class ActorTurn:
 
         return undo
 
-    def _check_not_beginning(self, what: str) -> None:
+    def check_not_beginning(self, what: str) -> None:
+        """Refuse what cannot be done before a tenure has begun.
+
+        Raises:
+            ActorError: ``actor.invalid_operation``: this is a hook that creates or wakes an actor.
+        """
         if self.job.cause is not None:
             raise errors.ActorError(
                 "actor",
@@ -577,9 +610,10 @@ class ActorTurn:
             )
 
     async def refresh(self) -> None:
-        self._check_open()
-        self._check_not_beginning("refresh")
-        if self.new_state() is not KEEP or self._changed_conn_states() or self.puts:
+        self.check_open()
+        self.check_not_beginning("refresh")
+        written = self.puts or any(part.pending for part in self._parts.values())
+        if written or self.new_state() is not KEEP or self._changed_conn_states():
             raise errors.ActorError(
                 "actor",
                 "invalid_operation",
@@ -588,6 +622,7 @@ class ActorTurn:
             )
         await self.port_call(self.runtime.execution.refresh(self))
         self._state = _UNREAD
+        self._parts.clear()
         own = self.job.conn
         states, self._conn_states, self._conn_data = self._conn_states, None, None
         if own is None:
@@ -598,12 +633,12 @@ class ActorTurn:
             self._conn_states = {own.id: states[own.id]}
 
     async def save_state(self) -> None:
-        self._check_open()
-        self._check_not_beginning("save_state")
+        self.check_open()
+        self.check_not_beginning("save_state")
         await self.port_call(self.runtime.execution.checkpoint(self))
 
     async def once(self, name: str, fn: Callable[[], Awaitable[T]]) -> T:
-        self._check_open()
-        self._check_not_beginning("once")
+        self.check_open()
+        self.check_not_beginning("once")
         result: T = await self.runtime.execution.once(self, name, fn)
         return result

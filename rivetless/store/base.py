@@ -2,7 +2,7 @@
 
 A store keeps, for every *life* of an actor, one **head** and any number of **records** beside it.
 The head is versioned and fences every commit; records are small named values in collections
-(connections, subscriptions, stored replies, later queue messages, KV pairs, workflow history).
+(connections, subscriptions, stored replies, timers, queue messages, KV pairs).
 
 The shape is made for a store of items: one head is one item of at most 400 KB, one commit is one
 conditional write when it touches only the head and one transaction of at most 100 items when it
@@ -47,6 +47,12 @@ class Collection(enum.StrEnum):
     CONN_STATE = "d"
     SUBSCRIPTION = "s"
     REPLY = "r"
+    SCHEDULE = "t"
+    CRON = "u"
+    HISTORY = "h"
+    MESSAGE = "q"
+    DEAD = "x"
+    KV = "k"
 
 
 @frozen

@@ -1,0 +1,50 @@
+"""What one feature keeps for one run of a turn: ``Part``.
+
+A turn knows nothing of schedules, queues or pairs of keys and values. Each of those keeps what a
+run wants to write in a part of its own, made when the handler first asks for it; the turn gathers
+what the parts say into its one commit, and treats them alike when it rolls back, makes a checkpoint
+or runs again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rivetless.runtime.turn import ActorTurn
+    from rivetless.store.base import Changes
+
+
+class Part(ABC):
+    """The base of parts. One instance lives for one run of a turn.
+
+    Args:
+        turn: whose part it is.
+    """
+
+    __slots__ = ("turn",)
+
+    def __init__(self, turn: ActorTurn) -> None:
+        self.turn = turn
+
+    @property
+    @abstractmethod
+    def pending(self) -> bool:
+        """Whether there is anything to write."""
+
+    @abstractmethod
+    def contribute(self, changes: Changes) -> Changes:
+        """Return ``changes`` with what this part wants to write added.
+
+        It may be asked several times for one commit, and must then say the same.
+        """
+
+    @abstractmethod
+    def savepoint(self) -> Callable[[], None]:
+        """Remember what was collected so far; the function returned undoes what came after."""
+
+    @abstractmethod
+    def committed(self) -> None:
+        """What was collected is committed (a checkpoint); begin anew."""
