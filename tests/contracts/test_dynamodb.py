@@ -7,12 +7,12 @@ from typing import Self
 import pytest
 from hypothesis import settings
 
+from rivetless.aws.boto import BotoClient
+from rivetless.aws.choice import choose_client
+from rivetless.aws.client import Client
 from rivetless.clock import Clock
 from rivetless.store.base import Store
 from rivetless.store.dynamodb import DynamoDBStore
-from rivetless.store.dynamodb.boto import BotoClient
-from rivetless.store.dynamodb.choice import choose_client
-from rivetless.store.dynamodb.client import Client
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts import StoreContract
 from rivetless.testing.contracts.model import compare_with_memory

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
+from rivetless.aws.client import AnswerLost, Client, NotSent, Payload, ServiceError
 from rivetless.clock import Clock, sleep
 from rivetless.store.base import OutcomeUnknown, StoreError, TooLarge, Unavailable
-from rivetless.store.dynamodb.client import AnswerLost, Client, NotSent, Payload, ServiceError
 
 ITEM_LIMIT: Final = 400 * 1024
 """Bytes of the largest item."""

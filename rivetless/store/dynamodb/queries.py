@@ -7,11 +7,11 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
+from rivetless.aws.client import Payload
 from rivetless.clock import Clock, sleep
 from rivetless.store.base import Collection, Due, Head, Host, Record
 from rivetless.store.dynamodb import items, table
 from rivetless.store.dynamodb.calls import Caller
-from rivetless.store.dynamodb.client import Payload
 from rivetless.store.dynamodb.items import Item, Place, Value
 
 T = TypeVar("T")

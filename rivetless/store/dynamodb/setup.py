@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from rivetless.aws.client import ServiceError
 from rivetless.clock import Clock, sleep
 from rivetless.store.base import Unavailable
 from rivetless.store.dynamodb import table
 from rivetless.store.dynamodb.calls import Caller
-from rivetless.store.dynamodb.client import ServiceError
 
 _LOOKS: Final = 120
 _PAUSE: Final = 0.5

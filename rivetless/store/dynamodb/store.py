@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
+from rivetless.aws.choice import choose_client
+from rivetless.aws.client import Client
 from rivetless.clock import Clock, SystemClock, sleep
 from rivetless.errors import ActorError
 from rivetless.keys import Address, partition_of_address
@@ -27,8 +29,6 @@ from rivetless.store.base import (
 )
 from rivetless.store.dynamodb import commits, items, setup, table
 from rivetless.store.dynamodb.calls import Caller, ConditionFailed, Consumed
-from rivetless.store.dynamodb.choice import choose_client
-from rivetless.store.dynamodb.client import Client
 from rivetless.store.dynamodb.commits import CAPABILITIES, Known
 from rivetless.store.dynamodb.expressions import Expression
 from rivetless.store.dynamodb.items import Item, Place, Value

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from rivetless.aws.client import Client, Payload, ServiceError
 from rivetless.clock import Clock
 from rivetless.store.base import Changes, Creation
 from rivetless.store.dynamodb import items
-from rivetless.store.dynamodb.client import Client, Payload, ServiceError
 from rivetless.testing.contracts.base import address, life_of
 
 Answer = Payload | Exception | Callable[[str, Payload], Payload]

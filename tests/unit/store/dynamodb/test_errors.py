@@ -2,6 +2,7 @@
 
 import pytest
 
+from rivetless.aws.client import AnswerLost, NotSent, ServiceError
 from rivetless.store.base import (
     Changes,
     Collection,
@@ -15,7 +16,6 @@ from rivetless.store.base import (
     Unavailable,
 )
 from rivetless.store.dynamodb import DynamoDBStore
-from rivetless.store.dynamodb.client import AnswerLost, NotSent, ServiceError
 from tests.unit.store.dynamodb.scripted import (
     ACTOR,
     Answer,

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from rivetless.aws.choice import choose_client
+from rivetless.aws.client import AnswerLost, Client, Payload, ServiceError
 from rivetless.clock import SystemClock
 from rivetless.runtime.reconcile import Verdict, reconcile
 from rivetless.store.base import Changes, Collection, OutcomeUnknown, Outgoing, Record, TooLarge
 from rivetless.store.dynamodb import DynamoDBStore
-from rivetless.store.dynamodb.choice import choose_client
-from rivetless.store.dynamodb.client import AnswerLost, Client, Payload, ServiceError
 from rivetless.testing.contracts.base import Life, begin, changes
 from tests.unit.store.dynamodb.scripted import ScriptedClient, throttled
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rivetless.aws.client import Payload
 from rivetless.store.base import (
     Changes,
     Collection,
@@ -13,7 +14,6 @@ from rivetless.store.base import (
     Reply,
 )
 from rivetless.store.dynamodb import DynamoDBStore, table
-from rivetless.store.dynamodb.client import Payload
 from tests.unit.store.dynamodb.scripted import (
     ACTOR,
     PLACE,

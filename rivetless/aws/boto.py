@@ -16,8 +16,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Self
 
-from rivetless.errors import missing_extra
-from rivetless.store.dynamodb.client import (
+from rivetless.aws.client import (
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
     AnswerLost,
@@ -26,6 +25,7 @@ from rivetless.store.dynamodb.client import (
     Payload,
     ServiceError,
 )
+from rivetless.errors import missing_extra
 
 _THREADS: Final = 16
 _making: Final = threading.Lock()

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
-from rivetless.clock import Clock
-from rivetless.store.dynamodb.client import (
+from rivetless.aws.client import (
     CONNECT_TIMEOUT,
     READ_TIMEOUT,
     AnswerLost,
@@ -19,9 +18,10 @@ from rivetless.store.dynamodb.client import (
     Payload,
     ServiceError,
 )
-from rivetless.store.dynamodb.credentials import Provider
-from rivetless.store.dynamodb.http import Answer, Pool
-from rivetless.store.dynamodb.signing import authorization, timestamp
+from rivetless.aws.credentials import Provider
+from rivetless.aws.http import Answer, Pool
+from rivetless.aws.signing import authorization, timestamp
+from rivetless.clock import Clock
 
 _JSON = "application/x-amz-json-1.0"
 # Coding this much takes about a millisecond or two; more is done in a thread.

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rivetless.store.dynamodb.boto import BotoClient
-from rivetless.store.dynamodb.choice import choose_client, uses_proxy
-from rivetless.store.dynamodb.client import NotSent
-from rivetless.store.dynamodb.credentials import Provider, container_url
-from rivetless.store.dynamodb.lean import LeanClient
+from rivetless.aws.boto import BotoClient
+from rivetless.aws.choice import choose_client, uses_proxy
+from rivetless.aws.client import NotSent
+from rivetless.aws.credentials import Provider, container_url
+from rivetless.aws.lean import LeanClient
 from rivetless.testing.clock import FakeClock
-from tests.unit.store.dynamodb.test_lean_client import Server, answer, server
+from tests.unit.aws.test_lean_client import Server, answer, server
 
 __all__ = ["server"]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from rivetless.aws.client import CallError, NotSent
+from rivetless.aws.http import Pool
+from rivetless.aws.signing import Credentials
 from rivetless.clock import Clock
-from rivetless.store.dynamodb.client import CallError, NotSent
-from rivetless.store.dynamodb.http import Pool
-from rivetless.store.dynamodb.signing import Credentials
 
 RENEWED_BEFORE: Final = 300.0
 """Seconds before their end at which credentials are fetched anew."""

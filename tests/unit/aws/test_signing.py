@@ -7,7 +7,7 @@ from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials as BotoCredentials  # type: ignore[import-untyped]
 
-from rivetless.store.dynamodb.signing import Credentials, authorization, signing_key, timestamp
+from rivetless.aws.signing import Credentials, authorization, signing_key, timestamp
 
 # AWS's example credentials, date and results ("Signature Version 4 test suite", and the signing
 # key in the IAM manual).

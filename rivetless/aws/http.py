@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from rivetless.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT, AnswerLost, NotSent
 from rivetless.clock import Clock, Timeout
-from rivetless.store.dynamodb.client import CONNECT_TIMEOUT, READ_TIMEOUT, AnswerLost, NotSent
 
 KEPT_FOR: Final = 20.0
 """Seconds after which an idle connection is not used again: the other side may be closing it."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from rivetless.aws.boto import BotoClient
+from rivetless.aws.client import Client
+from rivetless.aws.credentials import Provider, is_loopback
+from rivetless.aws.lean import LeanClient
+from rivetless.aws.signing import Credentials
 from rivetless.clock import Clock
-from rivetless.store.dynamodb.boto import BotoClient
-from rivetless.store.dynamodb.client import Client
-from rivetless.store.dynamodb.credentials import Provider, is_loopback
-from rivetless.store.dynamodb.lean import LeanClient
-from rivetless.store.dynamodb.signing import Credentials
 
 _NOBODY: Final = Credentials("local", "local")
 _LOCAL_REGION: Final = "us-east-1"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from rivetless.aws.client import AnswerLost, NotSent, ServiceError
+from rivetless.aws.credentials import Provider
+from rivetless.aws.lean import LeanClient
+from rivetless.aws.signing import Credentials
 from rivetless.clock import SystemClock
 from rivetless.hosts.certificates import LocalCertificate, local_certificate
-from rivetless.store.dynamodb.client import AnswerLost, NotSent, ServiceError
-from rivetless.store.dynamodb.credentials import Provider
-from rivetless.store.dynamodb.lean import LeanClient
-from rivetless.store.dynamodb.signing import Credentials
 from rivetless.testing.clock import FakeClock
 
 Reply = Callable[[bytes], bytes | None]
