@@ -79,13 +79,13 @@ class Connections:
                     definition.create_conn_state(actor, params),
                 ),
             )
-        turn.conn_visible = True
+        turn.presence.visible = True
         if "on_connect" in hooks:
             await hook("on_connect", options.on_connect_timeout, actor.on_connect(turn.face(conn)))
 
     async def disconnect(self, turn: ActorTurn, conn: ConnInfo) -> None:
         """Run the hook that ends a connection, within the turn; if it fails, it did nothing."""
-        turn.conn_visible = False
+        turn.presence.visible = False
         if "on_disconnect" not in turn.definition.hooks:
             return
         undo = turn.savepoint()
@@ -111,7 +111,7 @@ class Connections:
                 if (moved := turn.cell.moved(turn.base)) is not None:
                     raise moved  # it may be older than what the cell knows by now
             turn.cell.conns[conn.id] = CachedConn(conn, state)
-        turn.read_conn(conn.id)
+        turn.presence.read(conn.id)
 
     async def _read(self, turn: ActorTurn, collection: Collection, conn_id: str) -> Record | None:
         """Read a record within a turn."""
@@ -153,7 +153,7 @@ class Connections:
         )
 
         async def body(turn: ActorTurn) -> ActorInfo:
-            turn.conn_visible = False
+            turn.presence.visible = False
             await self.connect(turn, conn)
             turn.puts.append(records.connection_record(conn))
             if conn.kind == "raw" and "on_websocket" in definition.hooks:
@@ -298,7 +298,7 @@ class Connections:
                 return  # somebody else was faster, and ran the hooks
             await self.prepare(turn, conn)
             turn.deletes.extend(deletes)
-            turn.conn_visible = False
+            turn.presence.visible = False
             if conn.kind == "raw" and "on_websocket_close" in definition.hooks:
                 await turn.actor.on_websocket_close(turn.raw_face(conn), command.code)
             await self.disconnect(turn, conn)

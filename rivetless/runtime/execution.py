@@ -255,7 +255,7 @@ class Execution:
             changes = replace(changes, lease=None)
         step = Step(changes, tuple(turn.effects))
         cell.stage(step)
-        turn.remember_conns(changes)
+        turn.presence.remember(changes)
         await step.done
 
     def _changes(self, turn: ActorTurn, *, last: bool = True) -> Changes | None:
@@ -325,7 +325,7 @@ class Execution:
             return
         step = Step(changes, tuple(turn.effects))
         cell.stage(step)
-        turn.remember_conns(changes)
+        turn.presence.remember(changes)
         try:
             await step.done
         except errors.ActorError as error:

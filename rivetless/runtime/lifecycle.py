@@ -149,7 +149,7 @@ class Lifecycle:
 
         step.landed.add_done_callback(landed)
         turn.cell.stage(step, newborn=newborn, hold_back=True)
-        turn.remember_conns(changes)
+        turn.presence.remember(changes)
 
     async def _drain_old(self, cell: Cell) -> None:
         """Clear away what is left of an earlier life at the address."""

@@ -29,14 +29,9 @@ class Part(ABC):
     def __init__(self, turn: ActorTurn) -> None:
         self.turn = turn
 
-    @property
-    @abstractmethod
-    def pending(self) -> bool:
-        """Whether there is anything to write."""
-
     @abstractmethod
     def contribute(self, changes: Changes) -> Changes:
-        """Return ``changes`` with what this part wants to write added.
+        """Return ``changes`` with what this part wants to write added, if anything.
 
         It may be asked several times for one commit, and must then say the same.
         """

@@ -15,12 +15,12 @@ from rivetless.actor.abort import AbortSignal
 from rivetless.actor.context import Conn, RawWebSocket
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.protocol.codec import require_sendable
-from rivetless.runtime import records, replies
-from rivetless.runtime.cell import CachedConn, Cell
+from rivetless.runtime import replies
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
 from rivetless.runtime.parts import Part
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
+from rivetless.runtime.presence import Presence
 from rivetless.runtime.steps import Snapshot, Superseded
 from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
     from rivetless.clock import Timer
     from rivetless.keys import Address
+    from rivetless.runtime.cell import Cell
     from rivetless.runtime.job import Job
     from rivetless.runtime.runtime import Runtime
 
@@ -50,8 +51,8 @@ class ActorTurn:
         reply: the encoded answer to remember for calls with a key.
         later: work that begins after the commit.
         sleeping, destroying: what the handler asked for.
-        conn_visible: whether the turn's own connection is among ``self.conns`` already.
         read_records: whether it has read records, which ``base`` does not cover.
+        presence: the connections, as this run sees them.
         port: the future of our own that the handler waits for, if it does.
         renewal: the timer that renews the turn's lease.
     """
@@ -60,8 +61,6 @@ class ActorTurn:
         "_abort",
         "_calls",
         "_client",
-        "_conn_data",
-        "_conn_states",
         "_log",
         "_parts",
         "_state",
@@ -70,7 +69,6 @@ class ActorTurn:
         "actor_id",
         "base",
         "cell",
-        "conn_visible",
         "creation",
         "deletes",
         "destroying",
@@ -79,6 +77,7 @@ class ActorTurn:
         "job",
         "later",
         "port",
+        "presence",
         "puts",
         "read_records",
         "renewal",
@@ -108,14 +107,12 @@ class ActorTurn:
         self.destroying = False
         self.read_records = False
         self.touch = False
-        self.conn_visible = job.conn is not None and job.conn.host is not None
+        self.presence = Presence(self)
         self.ended = False
         self.renewal: Timer | None = None
         self.port: object = None
         self._state: Any = _UNREAD
         self._state_locked = False
-        self._conn_states: dict[str, Any] | None = None
-        self._conn_data: dict[str, bytes | None] | None = None
         self._abort: AbortSignal | None = None
         self._client: Any = None
         self._calls: dict[str, int] | None = None
@@ -256,101 +253,21 @@ class ActorTurn:
     def set_vars(self, value: object) -> None:
         self.tenure.vars = value
 
+    # -- connections ------------------------------------------------------------------------------
+
     def get_conn_state(self, conn: ConnInfo) -> Any:
-        schema = self.job.definition.conn_state
-        if schema is None:
-            return None
-        states = self._conn_states
-        if states is None:
-            self._conn_states = states = {}
-        if conn.id not in states:
-            self.check_open()
-            data = self._conn_bytes(conn.id)
-            if data is None:
-                raise errors.ActorError(
-                    "actor",
-                    "invalid_operation",
-                    "The connection has no state yet: `create_conn_state` has not ended.",
-                )
-            states[conn.id] = schema.load(data)
-        return states[conn.id]
-
-    def _conn_bytes(self, conn_id: str) -> bytes | None:
-        """Return a connection's encoded state as of the turn's base."""
-        if self._conn_data is None:
-            self._conn_data = {}
-        if conn_id not in self._conn_data:
-            self.read_conn(conn_id)
-        return self._conn_data.get(conn_id)
-
-    def read_conn(self, conn_id: str) -> None:
-        """Take what the cell knows of a connection into the turn's snapshot.
-
-        Raises:
-            Superseded: the cell has moved on, so it may know more than the snapshot.
-        """
-        moved = self.cell.moved(self.base)
-        if moved is not None:
-            raise moved
-        cached = self.cell.conns.get(conn_id)
-        if cached is not None:
-            if self._conn_data is None:
-                self._conn_data = {}
-            self._conn_data.setdefault(conn_id, cached.state)
+        return self.presence.get_state(conn)
 
     def set_conn_state(self, conn: ConnInfo, value: object) -> None:
         self.check_open()
-        if self.job.definition.conn_state is None:
-            raise errors.make("actor.state_not_enabled")
-        if self._conn_states is None:
-            self._conn_states = {}
-        self._conn_states[conn.id] = value
-
-    # -- connections ------------------------------------------------------------------------------
+        self.presence.set_state(conn, value)
 
     async def conns(self) -> AsyncIterator[ConnInfo]:
-        for info in await self.port_call(self._read_conns()):
+        for info in await self.port_call(self.presence.all()):
             yield info
 
-    async def _read_conns(self) -> list[ConnInfo]:
-        self.check_open()
-        self.read_records = True
-        # What earlier turns of the chain did to connections may not be in the store yet.
-        await self.cell.durable(self.base)
-        found = {} if self.creation else await self._stored_conns()
-        for conn_id in found:
-            self.read_conn(conn_id)
-        own = self.job.conn
-        if own is not None and self.conn_visible:
-            found[own.id] = own
-        gone = {d.key for d in self.deletes if d.collection is Collection.CONNECTION}
-        return [found[conn_id] for conn_id in sorted(found) if conn_id.encode() not in gone]
-
-    async def _stored_conns(self) -> dict[str, ConnInfo]:
-        store, cached = self.runtime.store, self.cell.conns
-        states: dict[str, bytes] = {}
-        if self.job.definition.conn_state is not None:
-            for record in await store.records(self.actor_id, Collection.CONN_STATE):
-                states[record.key.decode()] = record.data
-        found: dict[str, ConnInfo] = {}
-        stored = await store.records(self.actor_id, Collection.CONNECTION)
-        if (moved := self.cell.moved(self.base)) is not None:
-            raise moved  # what was read may be older than what the cell knows
-        for record in stored:
-            conn_id = record.key.decode()
-            entry = cached.get(conn_id)
-            info = records.read_connection(record) if entry is None else entry.info
-            found[conn_id] = info
-            if entry is None:
-                cached[conn_id] = CachedConn(info, states.get(conn_id))
-        return found
-
     async def find_conn(self, conn_id: str) -> ConnInfo | None:
-        cached = self.cell.conns.get(conn_id)
-        if cached is not None:
-            self.read_conn(conn_id)
-            return cached.info
-        return next((c for c in await self.port_call(self._read_conns()) if c.id == conn_id), None)
+        return await self.port_call(self.presence.find(conn_id))
 
     # -- effects ----------------------------------------------------------------------------------
 
@@ -459,21 +376,6 @@ class ActorTurn:
                 raise errors.make("actor.state_mutation_reentrant")
         return data
 
-    def _changed_conn_states(self) -> list[Record]:
-        schema = self.job.definition.conn_state
-        if schema is None or not self._conn_states:
-            return []
-        before = self._conn_data or {}
-        own = self.job.conn
-        changed: list[Record] = []
-        for conn_id, state in self._conn_states.items():
-            if own is not None and own.host is None and own.id == conn_id:
-                continue  # it lives as long as the call
-            data = schema.dump(state)
-            if before.get(conn_id) != data:
-                changed.append(records.conn_state_record(conn_id, data))
-        return changed
-
     def changes(self, *, last: bool = True) -> Changes | None:
         """Collect everything the run wants to write; ``None`` if that is nothing.
 
@@ -485,7 +387,7 @@ class ActorTurn:
             UnstorableError: the state does not fit its type.
         """
         state = self.new_state()
-        conn_states = self._changed_conn_states()
+        conn_states = self.presence.changed()
         opened = {r.key for r in self.puts if r.collection is Collection.CONNECTION}
         touch = self.touch or any(r.key not in opened for r in conn_states)
         puts = (*self.puts, *conn_states) if conn_states else tuple(self.puts)
@@ -493,8 +395,7 @@ class ActorTurn:
         wrote = state is not KEEP or touch or destroying or self.creation is not None
         # After a checkpoint there is a note that the turn has begun; the answer ends it.
         remember = self.reply is not None and bool(self.effects or self.job.checkpoints)
-        parts = [part for part in self._parts.values() if part.pending]
-        if not (wrote or puts or self.deletes or remember or parts):
+        if not (wrote or puts or self.deletes or remember or self._parts):
             return None
         changes = Changes(
             commit_id=self.runtime.fresh_commit_id(),
@@ -505,33 +406,24 @@ class ActorTurn:
             puts=puts,
             deletes=tuple(self.deletes),
         )
-        for part in parts:
+        for part in self._parts.values():
             changes = part.contribute(changes)
+        if changes.empty and not remember:
+            return None
         if self.reply is not None:
             changes = replies.remember(changes, self.runtime.clock, self.cell, self.job, self.reply)
         return changes
 
     @property
+    def _collected(self) -> bool:
+        """Whether a part has something to write."""
+        nothing = self.no_changes()
+        return any(not part.contribute(nothing).empty for part in self._parts.values())
+
+    @property
     def has_read(self) -> bool:
         """Whether the outcome may depend on something that another turn could have changed."""
-        return self._state is not _UNREAD or bool(self._conn_states) or self.read_records
-
-    def remember_conns(self, changes: Changes) -> None:
-        """Put what a staged step says of connections into the cell's cache and the snapshot."""
-        cached, own = self.cell.conns, self.job.conn
-        for record in changes.puts:
-            if record.collection is Collection.CONNECTION and own is not None:
-                cached[own.id] = CachedConn(own, None)  # it has just been opened
-            elif record.collection is Collection.CONN_STATE:
-                conn_id = record.key.decode()
-                entry = cached.get(conn_id)
-                if entry is not None:
-                    entry.state = record.data
-                if self._conn_data is not None:
-                    self._conn_data[conn_id] = record.data
-        for key in changes.deletes:
-            if key.collection is Collection.CONNECTION:
-                cached.pop(key.key.decode(), None)
+        return self._state is not _UNREAD or self.presence.has_read or self.read_records
 
     def check_base(self) -> None:
         """Make sure that the turn may write on top of the chain.
@@ -563,14 +455,9 @@ class ActorTurn:
         Raises:
             UnstorableError: the state does not fit its type.
         """
-        job, states = self.job.definition, self._conn_states
-        state = self._state
-        data = job.state.dump(state) if job.state is not None and state is not _UNREAD else None
-        conn_data = {
-            conn_id: job.conn_state.dump(value)
-            for conn_id, value in (states or {}).items()
-            if job.conn_state is not None
-        }
+        schema, state = self.job.definition.state, self._state
+        data = schema.dump(state) if schema is not None and state is not _UNREAD else None
+        undo_presence = self.presence.savepoint()
         lists: tuple[list[Any], ...] = (self.puts, self.deletes, self.effects, self.later)
         lengths = [len(items) for items in lists]
         asked = self.sleeping, self.destroying
@@ -582,11 +469,9 @@ class ActorTurn:
             for undo_part in parts.values():
                 undo_part()
             self._state = _UNREAD
-            if data is not None and job.state is not None:
-                self._state = job.state.load(data)
-            if states is not None and job.conn_state is not None:
-                states.clear()
-                states.update((key, job.conn_state.load(item)) for key, item in conn_data.items())
+            if data is not None and schema is not None:
+                self._state = schema.load(data)
+            undo_presence()
             for work in self.later[lengths[-1] :]:
                 work.close()
             for items, length in zip(lists, lengths, strict=True):
@@ -612,8 +497,7 @@ class ActorTurn:
     async def refresh(self) -> None:
         self.check_open()
         self.check_not_beginning("refresh")
-        written = self.puts or any(part.pending for part in self._parts.values())
-        if written or self.new_state() is not KEEP or self._changed_conn_states():
+        if self.puts or self.new_state() is not KEEP or self.presence.changed() or self._collected:
             raise errors.ActorError(
                 "actor",
                 "invalid_operation",
@@ -623,14 +507,10 @@ class ActorTurn:
         await self.port_call(self.runtime.execution.refresh(self))
         self._state = _UNREAD
         self._parts.clear()
+        self.presence.refresh()
         own = self.job.conn
-        states, self._conn_states, self._conn_data = self._conn_states, None, None
-        if own is None:
-            return
-        if own.host is not None:
+        if own is not None and own.host is not None:
             await self.port_call(self.runtime.connections.prepare(self, own))
-        elif states is not None and own.id in states:
-            self._conn_states = {own.id: states[own.id]}
 
     async def save_state(self) -> None:
         self.check_open()
