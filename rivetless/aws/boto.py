@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 from rivetless.aws.client import (
     CONNECT_TIMEOUT,
+    CONNECTIONS,
     READ_TIMEOUT,
     AnswerLost,
     Client,
@@ -25,9 +26,9 @@ from rivetless.aws.client import (
     Payload,
     ServiceError,
 )
+from rivetless.aws.services import Service
 from rivetless.errors import missing_extra
 
-_THREADS: Final = 16
 _making: Final = threading.Lock()
 
 
@@ -35,10 +36,12 @@ class BotoClient(Client):
     """Sends through boto3, in threads.
 
     Args:
+        service: whom to call.
         endpoint: instead of the one boto3 finds.
         region: instead of the one boto3 finds.
         connect_timeout: seconds until a connection must stand.
         read_timeout: seconds until an answer must be there.
+        connections: how many requests may be under way at once, each in a thread.
 
     Raises:
         MissingExtraError: boto3 is not installed.
@@ -46,26 +49,33 @@ class BotoClient(Client):
 
     def __init__(
         self,
+        service: Service,
         *,
         endpoint: str | None = None,
         region: str | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
+        connections: int = CONNECTIONS,
     ) -> None:
         if importlib.util.find_spec("boto3") is None:
             missing_extra("aws", "boto3")
+        self._service = service
         self._endpoint = endpoint
         self._region = region
         self._timeouts = (connect_timeout, read_timeout)
+        self._connections = connections
         self._threads: ThreadPoolExecutor | None = None
         self._client: Any = None
         self._lock = asyncio.Lock()
 
     def __repr__(self) -> str:
-        return f"BotoClient(endpoint={self._endpoint!r}, region={self._region!r})"
+        name, endpoint, region = self._service.name, self._endpoint, self._region
+        return f"BotoClient({name!r}, endpoint={endpoint!r}, region={region!r})"
 
     async def __aenter__(self) -> Self:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rivetless-boto")
+        self._threads = ThreadPoolExecutor(
+            self._connections, thread_name_prefix=f"rivetless-{self._service.name}"
+        )
         return self
 
     async def __aexit__(
@@ -100,13 +110,13 @@ class BotoClient(Client):
             # With the default session, which a user may have set up; one at a time makes it.
             with _making:
                 return boto3.client(
-                    "dynamodb",
+                    self._service.name,
                     endpoint_url=self._endpoint,
                     region_name=self._region,
                     config=config.Config(
                         connect_timeout=connect,
                         read_timeout=read,
-                        max_pool_connections=_THREADS,
+                        max_pool_connections=self._connections,
                         # Only we know which requests may be sent twice.
                         retries={"mode": "standard", "total_max_attempts": 1},
                     ),

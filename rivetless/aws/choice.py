@@ -8,9 +8,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from rivetless.aws.boto import BotoClient
-from rivetless.aws.client import Client
+from rivetless.aws.client import CONNECTIONS, Client
 from rivetless.aws.credentials import Provider, is_loopback
 from rivetless.aws.lean import LeanClient
+from rivetless.aws.services import Service
 from rivetless.aws.signing import Credentials
 from rivetless.clock import Clock
 
@@ -19,27 +20,38 @@ _LOCAL_REGION: Final = "us-east-1"
 
 
 def choose_client(
+    service: Service,
     *,
     endpoint: str | None = None,
     region: str | None = None,
     clock: Clock,
     environ: Mapping[str, str] | None = None,
+    connections: int = CONNECTIONS,
 ) -> Client:
     """Return the lean client where it suffices, else boto3.
 
     boto3 is needed to find credentials that are neither in the environment nor given to a
-    container, to find a region in a profile, to go through a proxy, and for FIPS and dual-stack
-    endpoints. An endpoint on this machine, where an emulator is, needs no credentials.
+    container, to find a region in a profile, to go through a proxy, and for endpoints out of the
+    ordinary: FIPS, dual-stack, isolated regions. An endpoint on this machine, where an emulator is,
+    needs no credentials.
 
     Args:
-        endpoint: URL of the service; default ``AWS_ENDPOINT_URL_DYNAMODB``, ``AWS_ENDPOINT_URL``,
-            or the region's own.
+        service: whom to call.
+        endpoint: its URL; default the service's own variable (``AWS_ENDPOINT_URL_SQS``),
+            ``AWS_ENDPOINT_URL``, or the region's.
         region: default ``AWS_REGION``, ``AWS_DEFAULT_REGION``.
         clock: where the time comes from.
         environ: the environment.
+        connections: how many requests may be under way at once.
+
+    Raises:
+        ValueError: the service has no endpoint that goes without saying, and nobody said it.
+        MissingExtraError: boto3 is needed and not installed.
     """
     environ = os.environ if environ is None else environ
-    endpoint = endpoint or configured_endpoint(environ)
+    endpoint = endpoint or configured_endpoint(service, environ)
+    if endpoint is None and not service.shared:
+        raise ValueError(f"name the endpoint of {service.name}: give it, or set {service.variable}")
     local = endpoint is not None and is_loopback(endpoint)
     region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
     provider = Provider(clock=clock, environ=environ)
@@ -47,27 +59,35 @@ def choose_client(
         provider = Provider(clock=clock, environ=environ, fixed=_NOBODY)
     if local:
         region = region or _LOCAL_REGION
-    if region is None or not provider.available or (endpoint is None and _is_special(environ)):
-        return BotoClient(endpoint=endpoint, region=region)
-    url = endpoint or regional_endpoint(region)
-    if uses_proxy(url, environ):
-        return BotoClient(endpoint=endpoint, region=region)
-    return LeanClient(
-        url, region, provider, clock=clock, ca_bundle=environ.get("AWS_CA_BUNDLE") or None
-    )
+    if region is not None and provider.available:
+        url = endpoint or _regional_endpoint(service, region, environ)
+        if url is not None and not uses_proxy(url, environ):
+            return LeanClient(
+                service,
+                url,
+                region,
+                provider,
+                clock=clock,
+                connections=connections,
+                ca_bundle=environ.get("AWS_CA_BUNDLE") or None,
+            )
+    return BotoClient(service, endpoint=endpoint, region=region, connections=connections)
 
 
-def configured_endpoint(environ: Mapping[str, str]) -> str | None:
+def configured_endpoint(service: Service, environ: Mapping[str, str]) -> str | None:
     """Return the endpoint that the environment names."""
-    if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+    if _is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", environ):
         return None
-    return environ.get("AWS_ENDPOINT_URL_DYNAMODB") or environ.get("AWS_ENDPOINT_URL") or None
+    return environ.get(service.variable) or environ.get("AWS_ENDPOINT_URL") or None
 
 
-def regional_endpoint(region: str) -> str:
-    """Return where a region's DynamoDB is."""
+def _regional_endpoint(service: Service, region: str, environ: Mapping[str, str]) -> str | None:
+    """Return where a region's service is; ``None`` if that is for the SDK to know."""
+    special = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
+    if "iso" in region or any(_is_true(name, environ) for name in special):
+        return None
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://dynamodb.{region}.{suffix}"
+    return f"https://{service.host}.{region}.{suffix}"
 
 
 def uses_proxy(url: str, environ: Mapping[str, str]) -> bool:
@@ -87,8 +107,5 @@ def uses_proxy(url: str, environ: Mapping[str, str]) -> bool:
     return True
 
 
-def _is_special(environ: Mapping[str, str]) -> bool:
-    return any(
-        environ.get(name, "").lower() == "true"
-        for name in ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
-    )
+def _is_true(name: str, environ: Mapping[str, str]) -> bool:
+    return environ.get(name, "").lower() == "true"

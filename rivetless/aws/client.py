@@ -1,7 +1,7 @@
-"""The seam to the service: one call, and the three ways it can fail.
+"""The seam to a service: one call, and the three ways it can fail.
 
 Whoever implements ``Client`` sends once and says exactly what happened; whether to send again is
-decided above it (``calls``), where it is known what a request does.
+decided above it (``retries``), where it is known what a request does.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 Payload = dict[str, Any]
-"""A request or an answer as DynamoDB's JSON has it, except that binary values are ``bytes``."""
+"""A request or an answer as boto3 has it, except that instants of answers may be as they came."""
 
 CONNECT_TIMEOUT: Final = 2.0
 """Seconds until a connection must stand, by default."""
 
+CONNECTIONS: Final = 50
+"""How many requests may be under way at once, by default."""
+
 READ_TIMEOUT: Final = 5.0
-"""Seconds until an answer must be there, by default. DynamoDB answers in milliseconds, or not."""
+"""Seconds until an answer must be there, by default. These services answer soon, or not."""
 
 
 class Client(Protocol):
-    """Sends requests to DynamoDB. Sends each once; retries are not its business."""
+    """Sends requests to one service. Sends each once; retries are not its business."""
 
     @abstractmethod
     async def __aenter__(self) -> Self:
@@ -40,6 +43,10 @@ class Client(Protocol):
     @abstractmethod
     async def call(self, operation: str, payload: Payload) -> Payload:
         """Make one request and return its answer.
+
+        Args:
+            operation: as the service calls it, e.g. ``"GetItem"``.
+            payload: its members, as the service calls them.
 
         Raises:
             ServiceError: the service answered that it did not do it.

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from rivetless.aws.client import CONNECT_TIMEOUT, READ_TIMEOUT, AnswerLost, NotSent
+from rivetless.aws.client import (
+    CONNECT_TIMEOUT,
+    CONNECTIONS,
+    READ_TIMEOUT,
+    AnswerLost,
+    NotSent,
+)
 from rivetless.clock import Clock, Timeout
 
 KEPT_FOR: Final = 20.0
 """Seconds after which an idle connection is not used again: the other side may be closing it."""
 
-MOST_CONNECTIONS: Final = 50
 _MOST_HEADER_BYTES: Final = 64 * 1024
 
 
@@ -59,6 +64,7 @@ class Pool:
         clock: for the time-outs.
         connect_timeout: seconds until a connection must stand.
         read_timeout: seconds until an answer must be there.
+        connections: how many there may be; further requests wait for one.
         ca_bundle: file of the authorities to trust, instead of the system's.
     """
 
@@ -69,6 +75,7 @@ class Pool:
         clock: Clock,
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
+        connections: int = CONNECTIONS,
         ca_bundle: str | None = None,
     ) -> None:
         parts = urlsplit(url)
@@ -84,7 +91,7 @@ class Pool:
         self._ca_bundle = ca_bundle
         self._tls: ssl.SSLContext | None = None
         self._idle: list[_Connection] = []
-        self._places = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._places = asyncio.Semaphore(connections)
 
     async def send(self, head: bytes, body: bytes) -> Answer:
         """Send a request, made of its whole head (blank line included) and body.

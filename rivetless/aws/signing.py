@@ -74,12 +74,13 @@ def authorization(
         method: in capitals.
         headers: those to sign, names in lower case; with ``host`` and ``x-amz-date``.
         body: what is sent.
-        path: escaped already.
+        path: escaped, as it is sent.
         query: not escaped yet.
     """
     names = sorted(headers)
     signed = ";".join(names)
-    lines = [method, path, canonical_query(query or {})]
+    # What is sent is escaped once more, everywhere but in S3: `%3D` is signed as `%253D`.
+    lines = [method, quote(path, safe="/-_.~"), canonical_query(query or {})]
     # Runs of spaces count as one.
     lines += [f"{name}:{' '.join(headers[name].split())}" for name in names]
     lines += ["", signed, sha256(body).hexdigest()]

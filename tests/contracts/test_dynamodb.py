@@ -10,6 +10,7 @@ from hypothesis import settings
 from rivetless.aws.boto import BotoClient
 from rivetless.aws.choice import choose_client
 from rivetless.aws.client import Client
+from rivetless.aws.services import DYNAMODB
 from rivetless.clock import Clock
 from rivetless.store.base import Store
 from rivetless.store.dynamodb import DynamoDBStore
@@ -24,7 +25,7 @@ MakeClient = Callable[[], Client]
 class TestLeanClient(StoreContract):
     @pytest.fixture
     def make_client(self, ministack: str, clock: FakeClock) -> MakeClient:
-        return lambda: choose_client(endpoint=ministack, clock=clock, environ={})
+        return lambda: choose_client(DYNAMODB, endpoint=ministack, clock=clock, environ={})
 
     @pytest.fixture
     def table(self, new_table: Callable[[], str]) -> str:
@@ -51,7 +52,7 @@ class TestBoto(TestLeanClient):
     def make_client(self, ministack: str, monkeypatch: pytest.MonkeyPatch) -> MakeClient:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-        return lambda: BotoClient(endpoint=ministack, region="us-east-1", read_timeout=15)
+        return lambda: BotoClient(DYNAMODB, endpoint=ministack, region="us-east-1", read_timeout=15)
 
 
 class WithTable(DynamoDBStore):

@@ -7,14 +7,14 @@ errors but facts, and pass through: a condition that did not hold, and a transac
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from rivetless.aws.client import AnswerLost, Client, NotSent, Payload, ServiceError
-from rivetless.clock import Clock, sleep
+from rivetless.aws.retries import THROTTLES, Retries, is_throttle
+from rivetless.clock import Clock
 from rivetless.store.base import OutcomeUnknown, StoreError, TooLarge, Unavailable
 
 ITEM_LIMIT: Final = 400 * 1024
@@ -23,20 +23,8 @@ ITEM_LIMIT: Final = 400 * 1024
 READS: Final = frozenset({"GetItem", "Query", "BatchGetItem", "DescribeTable"})
 """Operations that may be sent as often as one likes."""
 
-_FIRST_PAUSE: Final = 0.025
-_LONGEST_PAUSE: Final = 1.0
-
-_THROTTLES: Final = frozenset(
+_THROTTLES: Final = THROTTLES | frozenset(
     {
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingError",
-        "ThrottlingException",
         # Another transaction has the item just now. Nothing was written.
         "ReplicatedWriteConflictException",
         "TransactionConflict",
@@ -107,9 +95,7 @@ class Caller:
 
     def __init__(self, client: Client, clock: Clock, patience: float) -> None:
         self._client = client
-        self._clock = clock
-        self._patience = patience
-        self._random = random.Random()
+        self._retries = Retries(clock, patience, throttled=_is_throttle)
         self.consumed: Final = Consumed()
 
     async def call(self, operation: str, payload: Payload, *, repeatable: bool = False) -> Payload:
@@ -124,41 +110,28 @@ class Caller:
             ConditionFailed: a condition did not hold.
             StoreError: what a store may raise.
         """
-        until = self._clock.now() + self._patience
-        repeatable = repeatable or operation in READS
-        # Once an answer was lost, no later refusal says that nothing was written.
-        lost = False
-        for attempt in range(10_000):
+        reads = operation in READS
+
+        async def send() -> Payload:
             self.consumed.requests[operation] += 1
-            try:
-                answer = await self._client.call(operation, payload)
-            except NotSent as error:
-                reason: Exception = error
-            except AnswerLost as error:
-                reason, lost = error, operation not in READS
-                if not repeatable:
-                    raise OutcomeUnknown(f"DynamoDB: {error}") from error
-            except ServiceError as error:
-                reason = error
-                if error.status >= 500:
-                    lost = lost or operation not in READS
-                    if not repeatable:
-                        raise OutcomeUnknown(f"DynamoDB: {error}") from error
-                elif not _is_throttle(error):
-                    raise _refusal(error) from error
-            else:
-                self.consumed.add(operation, answer)
-                return answer
-            pause = self.pause(attempt)
-            if self._clock.now() + pause > until:
-                kind = OutcomeUnknown if lost else Unavailable
-                raise kind(f"DynamoDB: {reason}") from reason
-            await sleep(self._clock, pause)
-        raise Unavailable("DynamoDB: the clock stands still")
+            return await self._client.call(operation, payload)
+
+        try:
+            answer = await self._retries.run(send, repeatable=repeatable or reads)
+        except NotSent as error:
+            raise Unavailable(f"DynamoDB: {error}") from error
+        except AnswerLost as error:
+            raise (Unavailable if reads else OutcomeUnknown)(f"DynamoDB: {error}") from error
+        except ServiceError as error:
+            if error.status >= 500 and not reads:
+                raise OutcomeUnknown(f"DynamoDB: {error}") from error
+            raise _refusal(error) from error
+        self.consumed.add(operation, answer)
+        return answer
 
     def pause(self, attempt: int) -> float:
         """Return a pause before the next attempt: random, of a range that doubles."""
-        return self._random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10)))
+        return self._retries.pause(attempt)
 
 
 def _is_throttle(error: ServiceError) -> bool:
@@ -166,7 +139,7 @@ def _is_throttle(error: ServiceError) -> bool:
         codes = {code for code in _reason_codes(error) if code != "None"}
         # A condition that fails as well would only fail again.
         return bool(codes) and codes <= _THROTTLES
-    return error.code in _THROTTLES
+    return error.code in _THROTTLES or is_throttle(error)
 
 
 def _refusal(error: ServiceError) -> Exception:

@@ -10,6 +10,7 @@ from typing import Any, Final, Self, cast
 
 from rivetless.aws.choice import choose_client
 from rivetless.aws.client import Client
+from rivetless.aws.services import DYNAMODB
 from rivetless.clock import Clock, SystemClock, sleep
 from rivetless.errors import ActorError
 from rivetless.keys import Address, partition_of_address
@@ -72,7 +73,9 @@ class DynamoDBStore(Store):
             raise ValueError("a client knows its endpoint and its region already")
         self._table = table
         self._clock = clock or SystemClock()
-        self._client = client or choose_client(endpoint=endpoint, region=region, clock=self._clock)
+        self._client = client or choose_client(
+            DYNAMODB, endpoint=endpoint, region=region, clock=self._clock
+        )
         self._caller = Caller(self._client, self._clock, patience)
         self._queries = Queries(table, self._caller, self._clock)
         self._known: dict[str, Known] = {}

@@ -11,8 +11,9 @@ from rivetless.aws.choice import choose_client, uses_proxy
 from rivetless.aws.client import NotSent
 from rivetless.aws.credentials import Provider, container_url
 from rivetless.aws.lean import LeanClient
+from rivetless.aws.services import DYNAMODB
 from rivetless.testing.clock import FakeClock
-from tests.unit.aws.test_lean_client import Server, answer, server
+from tests.unit.aws.servers import Server, answer, server
 
 __all__ = ["server"]
 
@@ -47,7 +48,7 @@ AWS = "https://dynamodb.eu-west-1.amazonaws.com"
     ],
 )  # fmt: skip
 def test_lean_where_it_suffices(environ: dict[str, str], endpoint: str | None, url: str) -> None:
-    client = choose_client(endpoint=endpoint, clock=FakeClock(), environ=environ)
+    client = choose_client(DYNAMODB, endpoint=endpoint, clock=FakeClock(), environ=environ)
     assert isinstance(client, LeanClient)
     assert repr(url) in repr(client)
 
@@ -65,7 +66,7 @@ def test_lean_where_it_suffices(environ: dict[str, str], endpoint: str | None, u
     ],
 )
 def test_boto_where_it_is_needed(environ: dict[str, str]) -> None:
-    assert isinstance(choose_client(clock=FakeClock(), environ=environ), BotoClient)
+    assert isinstance(choose_client(DYNAMODB, clock=FakeClock(), environ=environ), BotoClient)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_no_proxy(exempt: str, proxied: bool) -> None:
 def test_boto_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ImportError, match=r"rivetless\[aws\]"):
-        choose_client(clock=FakeClock(), environ={"AWS_PROFILE": "work"})
+        choose_client(DYNAMODB, clock=FakeClock(), environ={"AWS_PROFILE": "work"})
 
 
 # -- credentials of a container -------------------------------------------------------------------

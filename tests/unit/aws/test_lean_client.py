@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import sys
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,61 +14,14 @@ import pytest
 from rivetless.aws.client import AnswerLost, NotSent, ServiceError
 from rivetless.aws.credentials import Provider
 from rivetless.aws.lean import LeanClient
+from rivetless.aws.services import DYNAMODB
 from rivetless.aws.signing import Credentials
 from rivetless.clock import SystemClock
 from rivetless.hosts.certificates import LocalCertificate, local_certificate
 from rivetless.testing.clock import FakeClock
+from tests.unit.aws.servers import Server, answer, server
 
-Reply = Callable[[bytes], bytes | None]
-
-
-def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-class Server:
-    """Answers each request with what ``reply`` returns; closes at ``None``."""
-
-    def __init__(self) -> None:
-        self.reply: Reply = lambda body: answer(b"{}")
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        self.connections = 0
-        self.hold: Callable[[], Awaitable[object]] | None = None
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                lines = [line.partition(": ") for line in head.split("\r\n")[1:] if line]
-                headers = {name: value for name, _, value in lines}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                self.requests.append((headers, body))
-                if self.hold is not None:
-                    await self.hold()
-                reply = self.reply(body)
-                if reply is None:
-                    return
-                writer.write(reply)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
-        finally:
-            writer.close()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    server = Server()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.port = listening.sockets[0].getsockname()[1]
-    async with listening:
-        yield server
+__all__ = ["server"]
 
 
 @pytest.fixture
@@ -83,7 +36,7 @@ def make(
     clock = clock or SystemClock()
     provider = Provider(clock=clock, environ={}, fixed=Credentials("a", "b", "session"))
     return LeanClient(
-        url, "us-east-1", provider, clock=clock, read_timeout=0.2, ca_bundle=ca_bundle
+        DYNAMODB, url, "us-east-1", provider, clock=clock, read_timeout=0.2, ca_bundle=ca_bundle
     )
 
 

@@ -7,7 +7,13 @@ from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials as BotoCredentials  # type: ignore[import-untyped]
 
-from rivetless.aws.signing import Credentials, authorization, signing_key, timestamp
+from rivetless.aws.signing import (
+    Credentials,
+    authorization,
+    canonical_query,
+    signing_key,
+    timestamp,
+)
 
 # AWS's example credentials, date and results ("Signature Version 4 test suite", and the signing
 # key in the IAM manual).
@@ -78,6 +84,28 @@ def test_the_same_as_the_sdk(token: str | None, body: bytes) -> None:
         method="POST",
         headers=headers,
         body=body,
+    )
+    assert ours == request.headers["Authorization"]
+
+
+@pytest.mark.parametrize("path", ["/prod/@connections/abc%3D", "/schedules/a.b_c~d-e"])
+@pytest.mark.parametrize("query", [None, {"groupName": "a b/c", "clientToken": "x+y="}])
+def test_paths_the_same_as_the_sdk(path: str, query: dict[str, str] | None) -> None:
+    url = f"https://x.execute-api.eu-west-1.amazonaws.com{path}"
+    request = AWSRequest("DELETE", url if query is None else f"{url}?{canonical_query(query)}")
+    SigV4Auth(BotoCredentials("AKID", SECRET), "execute-api", "eu-west-1").add_auth(request)
+    ours = authorization(
+        Credentials("AKID", SECRET),
+        region="eu-west-1",
+        service="execute-api",
+        method="DELETE",
+        path=path,
+        query=query,
+        headers={
+            "host": "x.execute-api.eu-west-1.amazonaws.com",
+            "x-amz-date": request.headers["X-Amz-Date"],
+        },
+        body=b"",
     )
     assert ours == request.headers["Authorization"]
 

@@ -7,6 +7,7 @@ import pytest
 
 from rivetless.aws.choice import choose_client
 from rivetless.aws.client import AnswerLost, Client, Payload, ServiceError
+from rivetless.aws.services import DYNAMODB
 from rivetless.clock import SystemClock
 from rivetless.runtime.reconcile import Verdict, reconcile
 from rivetless.store.base import Changes, Collection, OutcomeUnknown, Outgoing, Record, TooLarge
@@ -34,7 +35,7 @@ class Losing(ScriptedClient):
 
 @pytest.fixture
 def real(ministack: str) -> Client:
-    return choose_client(endpoint=ministack, clock=SystemClock(), environ={})
+    return choose_client(DYNAMODB, endpoint=ministack, clock=SystemClock(), environ={})
 
 
 @pytest.fixture
