@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -10,6 +10,7 @@ from examples.concepts import client
 from examples.concepts.actions import Account, Entry
 from examples.concepts.guarantees import Order, bank
 from examples.concepts.identity import Game, GameInput, Player
+from examples.concepts.keeping import Diary
 from examples.concepts.lifecycle import Archive, Station
 from rivetless import ActorError
 from rivetless.testing.rig import Rig
@@ -24,6 +25,20 @@ async def test_actions(rig: Rig) -> None:
     assert await account.balances(0, 1) == [1000, 0]  # the refused entry left nothing behind
     assert await account.write_statement() == "     10.00  pay"
     assert await account.owners.add("Ann") == ["Ann"]
+
+
+async def test_kv(rig: Rig) -> None:
+    diary = rig.client.get_or_create(Diary, "ann")
+    for day in (1, 30, 31):
+        await diary.write(date(2027, 1, day), f"entry {day}")
+    await diary.write(date(2027, 2, 1), "next month")
+    assert await diary.read(date(2027, 1, 30)) == "entry 30"
+    assert await diary.read(date(2027, 1, 2)) is None
+    assert await diary.month(2027, 1) == [
+        ("2027-01-31", "entry 31"),
+        ("2027-01-30", "entry 30"),
+        ("2027-01-01", "entry 1"),
+    ]
 
 
 async def test_names_on_the_wire(rig: Rig) -> None:

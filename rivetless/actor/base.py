@@ -15,6 +15,7 @@ from rivetless.actor.compile import Inherited, Keywords, compile_actor
 from rivetless.actor.context import Conn, Conns, RawWebSocket, encode_event
 from rivetless.actor.declare import Event
 from rivetless.actor.definition import ActorDefinition
+from rivetless.actor.kv import KV
 from rivetless.actor.request import make_request
 from rivetless.errors import ActorError, DefinitionError
 from rivetless.serde import difference, schema_of
@@ -158,7 +159,6 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
         __definition__ = _NoDefinition()
         cron = _Later("cron")
         db = _Later("db")
-        kv = _Later("kv")
         queue = _Later("queue")
         schedule = _Later("schedule")
 
@@ -231,6 +231,11 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
         """A client for calls to other actors. A call that was made stays made if the turn fails."""
         client: Client = self._turn.client
         return client
+
+    @property
+    def kv(self) -> KV:
+        """Pairs of keys and values beside the state; see ``rivetless.actor.kv.KV``."""
+        return KV(self._turn.kv)
 
     # -- connections ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rivetless.actor.abort import AbortSignal
     from rivetless.actor.definition import ActorDefinition
+    from rivetless.actor.kv import KVPort
     from rivetless.keys import Address
 
 T = TypeVar("T")
@@ -133,6 +134,10 @@ class Turn(Protocol):
 
     @abstractmethod
     async def find_conn(self, conn_id: str) -> ConnInfo | None: ...
+
+    @property
+    @abstractmethod
+    def kv(self) -> KVPort: ...
 
     @abstractmethod
     def broadcast(self, event: str, args: Sequence[object]) -> None:

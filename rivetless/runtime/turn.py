@@ -18,6 +18,7 @@ from rivetless.protocol.codec import require_sendable
 from rivetless.runtime import replies
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
+from rivetless.runtime.kv import TurnKV
 from rivetless.runtime.parts import Part
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
 from rivetless.runtime.presence import Presence
@@ -268,6 +269,27 @@ class ActorTurn:
 
     async def find_conn(self, conn_id: str) -> ConnInfo | None:
         return await self.port_call(self.presence.find(conn_id))
+
+    # -- records ----------------------------------------------------------------------------------
+
+    @property
+    def kv(self) -> TurnKV:
+        return self.part(TurnKV)
+
+    async def read_stored(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Read records as part of the run's snapshot.
+
+        Raises:
+            Superseded: the actor has changed since the snapshot was taken.
+        """
+        self.check_open()
+        self.read_records = True
+        # What earlier turns of the chain have written may not be in the store yet.
+        await self.port_call(self.cell.durable(self.base))
+        found = await self.port_call(read())
+        if (moved := self.cell.moved(self.base)) is not None:
+            raise moved
+        return found
 
     # -- effects ----------------------------------------------------------------------------------
 

@@ -341,6 +341,7 @@ class Capabilities:
         single_writer: nobody but this object can write, so a cached head is never stale.
         max_state_bytes: the largest state; beyond it a commit is refused, nothing written.
         max_record_bytes: the largest record.
+        max_key_bytes: the longest key of a record.
         max_commit_records: how many records one commit may put and delete together.
         max_commit_bytes: how much one commit may write in all (``limits.commit_size``).
     """
@@ -348,6 +349,7 @@ class Capabilities:
     single_writer: bool = False
     max_state_bytes: int = 16 * 1024 * 1024
     max_record_bytes: int = 16 * 1024 * 1024
+    max_key_bytes: int = 16 * 1024
     max_commit_records: int = 10_000
     max_commit_bytes: int = 64 * 1024 * 1024
 

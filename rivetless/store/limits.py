@@ -53,6 +53,9 @@ def _check_size(changes: Changes, capabilities: Capabilities) -> int:
         _within("state", len(changes.state), capabilities.max_state_bytes)
     for record in changes.puts:
         _within("record", len(record.data), capabilities.max_record_bytes)
+        _within("record key", len(record.key), capabilities.max_key_bytes)
+    for name in changes.deletes:
+        _within("record key", len(name.key), capabilities.max_key_bytes)
     records = len(changes.puts) + len(changes.deletes)
     _within("number of records", records, capabilities.max_commit_records)
     size = commit_size(changes)

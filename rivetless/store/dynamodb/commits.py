@@ -21,7 +21,6 @@ from rivetless.store.base import (
     Conflict,
     Gone,
     Lease,
-    TooLarge,
 )
 from rivetless.store.dynamodb import items, table
 from rivetless.store.dynamodb.expressions import Expression
@@ -46,6 +45,7 @@ MOST_KEY: Final = 1024 - items.LIFE_BYTES - 1
 CAPABILITIES: Final = Capabilities(
     max_state_bytes=MOST_STATE,
     max_record_bytes=CHUNK,
+    max_key_bytes=MOST_KEY,
     max_commit_records=MOST_ITEMS - 1 - -(-MOST_STATE // CHUNK),
     max_commit_bytes=MOST_STATE,
 )
@@ -95,19 +95,6 @@ def needs_known(changes: Changes) -> bool:
 def needs_head(changes: Changes) -> bool:
     """Say whether a commit's plan takes the head itself."""
     return len(changes.outbox_add) + len(changes.outbox_clear) > MOST_BLIND_ENTRIES
-
-
-def check_keys(changes: Changes) -> None:
-    """Refuse keys that are too long for a sort key.
-
-    Raises:
-        TooLarge: one is.
-    """
-    keys = [record.key for record in changes.puts]
-    keys += [name.key for name in changes.deletes]
-    longest = max(map(len, keys), default=0)
-    if longest > MOST_KEY:
-        raise TooLarge("record key", longest, MOST_KEY)
 
 
 # -- the head ------------------------------------------------------------------------------------

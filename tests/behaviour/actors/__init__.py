@@ -19,6 +19,7 @@ from tests.behaviour.actors.counting import (
     Stateless,
     Watched,
 )
+from tests.behaviour.actors.keeping import Shelf
 from tests.behaviour.actors.living import (
     Background,
     Defaults,
@@ -53,6 +54,7 @@ ACTORS: list[type[Actor[Any, Any, Any]]] = [
     Requested,
     Room,
     Seeded,
+    Shelf,
     Shop,
     Slow,
     Stateless,

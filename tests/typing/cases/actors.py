@@ -74,6 +74,11 @@ class Counter(Actor[CounterState]):
         reveal_type(self.client)  # assert-type: Client
         reveal_type(self.abort_signal)  # assert-type: AbortSignal
         reveal_type(self.request.url.path if self.request else None)  # assert-type: str | None
+        reveal_type(await self.kv.get("k"))  # assert-type: str | None
+        reveal_type(await self.kv.get(b"k", type="binary"))  # assert-type: bytes | None
+        reveal_type(
+            await self.kv.list("k", key_type="binary")
+        )  # assert-type: list[tuple[bytes, str]]
         return self.state.count
 
     @action(exclusive=True, timeout=timedelta(seconds=5), name="charge")

@@ -63,7 +63,8 @@ class Room(Actor[State, Member, Params]):
         self.key = ("x",)  # error
         self.name = "x"  # error
         self.stat  # error
-        self.kv  # error
+        await self.kv.put("k", 5)  # error
+        await self.kv.get("k", type="json")  # error
         self.queue  # error
         self.broadcast(self.changed, "x")  # error
         self.broadcast(self.changed)  # error

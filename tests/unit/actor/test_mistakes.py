@@ -139,7 +139,7 @@ def test_shadowed_members(member: str) -> None:
         type("Room", (Actor,), {member: 5})
 
 
-@pytest.mark.parametrize("name", ["run", "kv", "db", "queue", "schedule", "cron"])
+@pytest.mark.parametrize("name", ["run", "db", "queue", "schedule", "cron"])
 def test_features_of_later_versions(name: str) -> None:
     async def method(self: Any) -> None: ...
 

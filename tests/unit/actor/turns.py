@@ -102,6 +102,10 @@ class FakeTurn(Turn):
     async def find_conn(self, conn_id: str) -> ConnInfo | None:
         return next((conn for conn in self._conns if conn.id == conn_id), None)
 
+    @property
+    def kv(self) -> Any:
+        raise AssertionError("nothing that is tested with this turn has pairs")
+
     def broadcast(self, event: str, args: Sequence[object]) -> None:
         self.said.append(("broadcast", event, args))
 
