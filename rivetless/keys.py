@@ -25,6 +25,7 @@ __all__ = [
     "Key",
     "actor_id",
     "from_query",
+    "is_reserved",
     "join_actor_id",
     "new_life",
     "normalise",
@@ -168,6 +169,11 @@ class Address:
         _check_name(self.namespace, "namespace")
         _check_name(self.name, "actor name")
         _check_size(self.key)
+
+
+def is_reserved(namespace: str) -> bool:
+    """Tell whether a namespace is one in which hosts keep things of their own, hidden from all."""
+    return namespace.startswith("$")
 
 
 def _check_name(name: str, what: str) -> None:

@@ -85,7 +85,15 @@ class Actions:
 
         turn_id = digest("frame", conn.id, str(command.frame_id))
         return await self._run(
-            target, definition, action, command.args, body, command.origin, conn, turn_id
+            target,
+            definition,
+            action,
+            command.args,
+            body,
+            command.origin,
+            conn,
+            turn_id,
+            echoes=command.unordered,
         )
 
     async def _run(
@@ -98,6 +106,8 @@ class Actions:
         origin: Origin,
         conn: ConnInfo,
         turn_id: str | None = None,
+        *,
+        echoes: bool = False,
     ) -> ActionResult:
         timeout = action.timeout or definition.options.action_timeout
         check = ""
@@ -118,6 +128,7 @@ class Actions:
             exclusive=action.exclusive,
             turn_id=turn_id,
             check=check,
+            echoes=echoes,
         )
         result: ActionResult = await self._runtime.execution.run(target, job)
         return result

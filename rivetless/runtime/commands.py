@@ -46,7 +46,8 @@ class Origin:
         request: the HTTP request or upgrade, where there is one.
         params: connection parameters of a stateless call, as plain values.
         call_key: identifies the call so that a repeat gets the stored answer; already scoped to
-            the caller ("a:" + call key for actors, "i:" + Idempotency-Key for clients).
+            the caller ("a:" + call key for actors, "i:" + Idempotency-Key for clients, "f:" +
+            connection and frame for frames that a queue may deliver again).
         chain: actor ids of the call this one is part of, outermost first.
         deadline: Unix seconds after which the host cannot deliver an answer.
         ray_id: trace id.
@@ -93,6 +94,8 @@ class OpenConnection:
         conn_id: chosen by the host.
         kind: ``"events"`` or ``"raw"``.
         host: the id under which the host's sockets are reachable.
+        again: the command may come twice, from a queue that delivers at least once; a connection
+            that is there already is let be.
     """
 
     target: Target
@@ -100,11 +103,18 @@ class OpenConnection:
     kind: str
     host: str
     origin: Origin = NOWHERE
+    again: bool = False
 
 
 @frozen
 class ConnectionAction:
-    """Run an action for a connection. Answer: ``ActionResult``."""
+    """Run an action for a connection. Answer: ``ActionResult``.
+
+    Attributes:
+        frame_id: chosen by the client.
+        unordered: frames of the connection may overtake each other. What the action broadcasts
+            then reaches the connection even if its subscription is not written down yet.
+    """
 
     actor_id: str
     conn_id: str
@@ -112,6 +122,7 @@ class ConnectionAction:
     action: str
     args: list[object]
     origin: Origin = NOWHERE
+    unordered: bool = False
 
 
 @frozen
@@ -129,13 +140,15 @@ class RawMessage:
     """A raw WebSocket received a message. Answer: ``None``.
 
     Attributes:
-        index: number of the message on its socket, from 0.
+        index: number of the message on its socket, from 0; or, where nobody counts them, any
+            number that no other message of the socket has.
     """
 
     actor_id: str
     conn_id: str
     index: int
     data: str | bytes
+    origin: Origin = NOWHERE
 
 
 @frozen

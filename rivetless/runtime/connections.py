@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rivetless import errors
 from rivetless.actor.turn import ConnInfo, RequestInfo
-from rivetless.runtime import records
+from rivetless.runtime import records, replies
 from rivetless.runtime.cell import CachedConn
 from rivetless.runtime.commands import (
     NOWHERE,
@@ -121,6 +121,9 @@ class Connections:
             records.find_record(self._runtime.store, turn.actor_id, collection, conn_id.encode())
         )
 
+    async def _is_open(self, turn: ActorTurn, conn_id: str) -> bool:
+        return await self._read(turn, Collection.CONNECTION, conn_id) is not None
+
     async def find(self, actor_id: str, conn_id: str) -> ConnInfo:
         """Return a connection's unchanging part.
 
@@ -153,12 +156,17 @@ class Connections:
         )
 
         async def body(turn: ActorTurn) -> ActorInfo:
+            info = ActorInfo(turn.actor_id, turn.address, 0.0, created=turn.job.created)
             turn.presence.visible = False
+            if command.again and not turn.job.created and await self._is_open(turn, conn.id):
+                return info
             await self.connect(turn, conn)
             turn.puts.append(records.connection_record(conn))
             if conn.kind == "raw" and "on_websocket" in definition.hooks:
                 await turn.actor.on_websocket(turn.raw_face(conn))
-            return ActorInfo(turn.actor_id, turn.address, 0.0, created=turn.job.created)
+            # Two processes may get here at once. What others see of it goes out once.
+            turn.touch = command.again and bool(turn.effects)
+            return info
 
         timeout = (
             definition.options.action_timeout
@@ -231,7 +239,7 @@ class Connections:
 
     async def raw_message(self, command: RawMessage) -> None:
         """Give a raw WebSocket's message to the actor."""
-        runtime = self._runtime
+        runtime, origin = self._runtime, command.origin
         target = ById(None, command.actor_id)
         definition = await runtime.definition_of(target)
         if "on_websocket_message" not in definition.hooks:
@@ -241,13 +249,16 @@ class Connections:
         async def body(turn: ActorTurn) -> None:
             await self.prepare(turn, conn)
             await turn.actor.on_websocket_message(turn.raw_face(conn), command.data)
+            if origin.call_key is not None:
+                turn.reply = replies.encode(None)
 
         timeout = definition.options.action_timeout
         job = Job(
             definition,
             body,
             label="on_websocket_message",
-            deadline=runtime.deadline(definition, None, timeout),
+            deadline=runtime.deadline(definition, origin.deadline, timeout),
+            origin=origin,
             conn=conn,
             request=conn.request,
             timeout=timeout,
@@ -294,7 +305,7 @@ class Connections:
             return
 
         async def body(turn: ActorTurn) -> None:
-            if await self._read(turn, Collection.CONNECTION, conn_id) is None:
+            if not await self._is_open(turn, conn_id):
                 return  # somebody else was faster, and ran the hooks
             await self.prepare(turn, conn)
             turn.deletes.extend(deletes)

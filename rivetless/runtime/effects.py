@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rivetless.actor.turn import ConnInfo
 from rivetless.frozen import frozen
 from rivetless.runtime.ports import ClosePush, EventPush, Push, Pusher, RawPush
 from rivetless.runtime.records import subscribers_of
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 @frozen
 class Broadcast:
-    """An event for every connection that subscribed to it."""
+    """An event for every connection that subscribed to it, and for ``echo`` in any case."""
 
     content: EventPush
+    echo: ConnInfo | None = None
 
 
 @frozen
@@ -112,6 +114,7 @@ class Effects:
                 targets = {effect.host: [effect.conn_id]}
             else:
                 targets = await self._subscribers(actor_id, effect.content.name)
+                _add(targets, effect.echo)
             for host, conns in targets.items():
                 by_host.setdefault(host, []).append(
                     Push(actor_id, version, index, effect.content, tuple(conns))
@@ -126,3 +129,10 @@ class Effects:
         except StoreError:
             self._log.warning("subscribers of %s could not be read", actor_id, exc_info=True)
             return {}
+
+
+def _add(targets: dict[str, list[str]], conn: ConnInfo | None) -> None:
+    if conn is not None and conn.host is not None:
+        conns = targets.setdefault(conn.host, [])
+        if conn.id not in conns:
+            conns.append(conn.id)

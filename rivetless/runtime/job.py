@@ -35,6 +35,7 @@ class Job:
         hook: the hook that has this time; empty where it is an action's.
         exclusive: whether the lease is taken before the first run.
         check: hash of action and arguments, for calls with a key.
+        echoes: whether what it broadcasts reaches its own connection, subscribed or not.
         deadline: Unix seconds until which it may be tried.
         label: what it does, for logs.
         cause: the job that a lifecycle turn (a creation, a wake) runs for.
@@ -64,6 +65,7 @@ class Job:
         "created",
         "deadline",
         "definition",
+        "echoes",
         "elsewhere",
         "exclusive",
         "hook",
@@ -92,6 +94,7 @@ class Job:
         exclusive: bool = False,
         turn_id: str | None = None,
         check: str = "",
+        echoes: bool = False,
         cause: Job | None = None,
     ) -> None:
         self.definition = definition
@@ -103,6 +106,7 @@ class Job:
         self.hook = hook
         self.exclusive = exclusive
         self.check = check
+        self.echoes = echoes
         self.label = label
         self.created = False
         self.elsewhere = False

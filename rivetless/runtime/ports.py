@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rivetless.frozen import frozen
+from rivetless.store.base import Head
 
 
 @frozen
@@ -101,6 +102,14 @@ class Doorbells(Protocol):
         Raises:
             WakeError: one of them may not have been sent.
         """
+
+
+class Keeper(Protocol):
+    """Looks after heads that are no actors: what a host keeps in a reserved namespace."""
+
+    @abstractmethod
+    async def tend(self, head: Head) -> None:
+        """Do what is due for a head that is alive; it may be asked early, late or twice."""
 
 
 class NoDoorbells:

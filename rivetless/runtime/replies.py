@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 KEPT: Final = 48 * 3600.0
 """Seconds for which an answer is kept."""
 
+KEPT_FRAMES: Final = 900.0
+"""The same for frames of connections: longer than a queue goes on delivering one again."""
+
 SMALL: Final = 512
 """Bytes up to which an answer has a place in the head."""
 
@@ -69,7 +72,8 @@ def remember(changes: Changes, clock: Clock, cell: Cell, job: Job, data: bytes) 
     if key is None:
         return changes
     now = clock.now()
-    reply = Reply(key, job.check, data, now + KEPT)
+    kept = KEPT_FRAMES if key.startswith("f:") else KEPT
+    reply = Reply(key, job.check, data, now + kept)
     puts: list[Record] = []
     if len(data) > SMALL:
         puts.append(_record(reply))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 from rivetless import errors
 from rivetless.actor.names import member_name
 from rivetless.clock import Clock, SystemClock, Timeout
-from rivetless.keys import Address, serialise
+from rivetless.keys import Address, is_reserved, serialise
 from rivetless.runtime.actions import Actions
 from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import (
@@ -46,7 +46,7 @@ from rivetless.runtime.execution import Execution
 from rivetless.runtime.job import Job
 from rivetless.runtime.leases import Leases
 from rivetless.runtime.lifecycle import Lifecycle
-from rivetless.runtime.ports import Doorbells, NoDoorbells, NoSockets, Pusher
+from rivetless.runtime.ports import Doorbells, Keeper, NoDoorbells, NoSockets, Pusher
 from rivetless.runtime.responses import read_response
 from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.sweeper import Sweeper
@@ -85,6 +85,9 @@ class Runtime:
         region: what ``self.region`` says.
         max_cells: how many actors the process keeps in memory.
         rng: where randomness comes from; the simulator gives its own.
+
+    Attributes:
+        keepers: who looks after the heads in reserved namespaces, by namespace.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class Runtime:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.effects = Effects(store, pusher or NoSockets(), self._conn_lost, self.begin, self.log)
         self.doorbells: Doorbells = doorbells or NoDoorbells()
+        self.keepers: dict[str, Keeper] = {}
         self.leases = Leases(store, self.clock, self._rng)
         self.lifecycle = Lifecycle(self)
         self.execution = Execution(self, self._rng)
@@ -225,8 +229,10 @@ class Runtime:
         """
         if isinstance(command, TARGETED):
             target = command.target
-            if isinstance(target, ByKey) and target.address.name not in self.definitions:
-                command = replace(command, target=self._under_wire_name(target))
+            if isinstance(target, ByKey):
+                _check_namespace(target.address.namespace)
+                if target.address.name not in self.definitions:
+                    command = replace(command, target=self._under_wire_name(target))
         try:
             return await self._handlers[type(command)](command)
         except StoreError as error:
@@ -258,6 +264,7 @@ class Runtime:
         await self.lifecycle.sleep(await self.cell_for(command.target))
 
     async def _list(self, command: ListActors) -> list[ActorInfo]:
+        _check_namespace(command.namespace)
         heads = await self.store.list(
             command.namespace,
             command.name,
@@ -270,7 +277,7 @@ class Runtime:
     async def find(self, actor_id: str) -> ActorInfo | None:
         """Look a life up by id, a destroyed one too, without waking it."""
         head = await self.store.load(actor_id)
-        return None if head is None else info_of(head)
+        return None if head is None or is_reserved(head.address.namespace) else info_of(head)
 
     # -- actors -----------------------------------------------------------------------------------
 
@@ -299,6 +306,8 @@ class Runtime:
             if head is None or head.destroyed_at is not None:
                 raise errors.not_found()
             address = head.address
+            if is_reserved(address.namespace):
+                raise errors.not_found()
             if len(self._addresses) > 2 * self._max_cells:
                 # Ids of lives that ended elsewhere are noticed by nobody.
                 del self._addresses[next(iter(self._addresses))]
@@ -543,6 +552,16 @@ class Runtime:
 
     def _conn_lost(self, actor_id: str, conn_id: str) -> None:
         self.begin(self.connections.close(CloseConnection(actor_id, conn_id, 1006)))
+
+
+def _check_namespace(namespace: str) -> None:
+    """Keep everybody out of what hosts keep in the store.
+
+    Raises:
+        ActorError: ``actor.invalid_request``.
+    """
+    if is_reserved(namespace):
+        raise errors.invalid_request("Namespaces that begin with `$` are rivetless's own.")
 
 
 def info_of(head: Head) -> ActorInfo:

@@ -58,8 +58,12 @@ class Sweeper:
         runtime = self._runtime
         for due in await runtime.store.due(runtime.clock.now(), limit=BATCH):
             head = await runtime.store.load(due.actor_id)
-            if head is not None and head.destroyed_at is not None:
+            if head is None:
+                continue
+            if head.destroyed_at is not None:
                 await runtime.lifecycle.drain(due.actor_id)
+            elif (keeper := runtime.keepers.get(head.address.namespace)) is not None:
+                await keeper.tend(head)
 
     async def _reap(self) -> None:
         """Close the connections of hosts whose heartbeat has stopped."""

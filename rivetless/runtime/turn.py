@@ -297,7 +297,19 @@ class ActorTurn:
         self.check_open()
         for arg in args:
             require_sendable(arg)
-        self.effects.append(Broadcast(EventPush(event, args)))
+        self.effects.append(Broadcast(EventPush(event, args), self._echo(event)))
+
+    def _echo(self, event: str) -> ConnInfo | None:
+        """Return the turn's own connection if it gets an event that it may yet have subscribed to.
+
+        What needs a permission waits for the subscription that was given one.
+        """
+        if not self.job.echoes:
+            return None
+        declared = self.definition.find_event(event)
+        if declared is not None and declared.can_subscribe is not None:
+            return None
+        return self.job.conn
 
     def send(self, conn: ConnInfo, event: str, args: Sequence[object]) -> None:
         self.check_open()

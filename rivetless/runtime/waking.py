@@ -37,8 +37,12 @@ class Waking:
             head = await runtime.store.load(command.actor_id)
         except ValueError:
             head = None
-        if head is not None and head.destroyed_at is not None:
+        if head is None:
+            return
+        if head.destroyed_at is not None:
             await runtime.lifecycle.drain(command.actor_id)
+        elif (keeper := runtime.keepers.get(head.address.namespace)) is not None:
+            await keeper.tend(head)
 
     async def sweep(self, command: Sweep) -> None:
         """Make one pass over what died processes have left."""
