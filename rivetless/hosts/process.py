@@ -17,6 +17,7 @@ from rivetless.gateway.table import SocketTable
 from rivetless.hosts.links import HttpLinks
 from rivetless.hosts.ordering import Sequencer
 from rivetless.hosts.peers import Peers
+from rivetless.runtime.alarms import LocalDoorbells
 from rivetless.runtime.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Process:
             options.store,
             clock=clock,
             pusher=self._peers,
+            doorbells=LocalDoorbells(clock),
             region=options.region,
         )
         self.gateway = Gateway(

@@ -56,14 +56,16 @@ class Tenure:
         vars: what ``create_vars`` made.
         stopping: what to call, with the reason, when it ends: abort signals.
         stopped: the reason, once it ends.
+        afterwards: what to call when it has ended.
     """
 
-    __slots__ = ("stopped", "stopping", "vars")
+    __slots__ = ("afterwards", "stopped", "stopping", "vars")
 
     def __init__(self) -> None:
         self.vars: object = None
         self.stopping: list[Callable[[str], None]] = []
         self.stopped: str | None = None
+        self.afterwards: list[Callable[[], None]] = []
 
     def stop(self, reason: str) -> None:
         """Tell those who listen that the tenure ends."""
@@ -98,8 +100,11 @@ class Cell:
     """
 
     __slots__ = (
+        "_alarm",
+        "_armed_until",
         "_born_at",
         "_chain_end",
+        "_committed",
         "_epoch",
         "_flusher",
         "_lease",
@@ -136,6 +141,7 @@ class Cell:
         address: Address,
         store: Store,
         let_out: Callable[[Cell, str, int, int, Sequence[Effect]], asyncio.Future[None]],
+        committed: Callable[[str, Changes, int], None],
     ) -> None:
         self.definition = definition
         self.address = address
@@ -155,6 +161,7 @@ class Cell:
         self._waiting: deque[tuple[asyncio.Future[None], str | None]] = deque()
         self._store = store
         self._let_out = let_out
+        self._committed = committed
         self._staged: list[Step] = []
         self._sending: list[Step] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -166,6 +173,8 @@ class Cell:
         self._seq = 0
         self._state: bytes | None = None
         self._lease: Lease | None = None
+        self._alarm: float | None = None
+        self._armed_until: float | None = None
         self._replies: tuple[Reply, ...] = ()
 
     # -- what the newest turn would see -----------------------------------------------------------
@@ -205,6 +214,24 @@ class Cell:
     def replies(self) -> tuple[Reply, ...]:
         """The stored replies at the end of the chain, oldest first."""
         return self._replies
+
+    @property
+    def alarm(self) -> float | None:
+        """The alarm at the end of the chain."""
+        return self._alarm
+
+    @property
+    def armed_until(self) -> float | None:
+        """For when a wake was sent, or will be with what is staged."""
+        return self._armed_until
+
+    def counter(self, name: str) -> int:
+        """Return one of the head's counters at the end of the chain."""
+        head = self.head
+        count = 0 if head is None else head.counters.get(name, 0)
+        for step in (*self._sending, *self._staged):
+            count += step.changes.counters.get(name, 0)
+        return count
 
     @property
     def idle(self) -> bool:
@@ -247,6 +274,16 @@ class Cell:
         now = tick()
         self._adopt(await self._store.load(self.address), now)
 
+    def offer(self, head: Head, checked: int) -> None:
+        """Take a head that somebody has read anyway, if the cell has nothing better.
+
+        Args:
+            head: of a life that is alive.
+            checked: tick of a moment before it was read.
+        """
+        if not self.known and self.idle and not self.lock.locked():
+            self._adopt(head, checked)
+
     def _adopt(self, head: Head | None, checked: int) -> None:
         """Make a head that was read the durable one; the chain is empty."""
         if head is not None and head.destroyed_at is not None:
@@ -269,6 +306,8 @@ class Cell:
         self.conns.clear()
         self._state = None if head is None else head.state
         self._lease = None if head is None else head.lease
+        self._alarm = None if head is None else head.alarm
+        self._armed_until = None if head is None else head.armed_until
         self._replies = () if head is None else head.replies
 
     def end_tenure(self, reason: str) -> None:
@@ -276,6 +315,8 @@ class Cell:
         tenure, self.tenure = self.tenure, Tenure()
         self.awake = False
         tenure.stop(reason)
+        for call in tenure.afterwards:
+            call()
 
     async def validate(self, base: Snapshot, started: int) -> None:
         """Make sure that ``base`` was durable and the newest at some moment after ``started``.
@@ -357,8 +398,12 @@ class Cell:
                 self._lease = changes.lease
             if changes.replies:
                 self._replies = (*self._replies, *changes.replies)[-RECENT_REPLIES:]
+            if changes.alarm is not KEEP:
+                self._alarm = changes.alarm
             if changes.destroyed_at is not None:
                 self._lost = True
+        if changes.armed_until is not KEEP:
+            self._armed_until = changes.armed_until
         self._staged.append(step)
         if not hold_back:
             self.flush()
@@ -476,7 +521,7 @@ class Cell:
             self.head = None
             self._rewind()
         elif self.head is None or self.head.actor_id == actor_id:
-            if changes.versioned or changes.outbox_add or changes.outbox_clear or changes.counters:
+            if changes.versioned or changes.touches_head:
                 self.head = apply(self.head, actor_id, changes, own)
             if own == version:
                 self.checked = max(self.checked, checked)
@@ -486,6 +531,8 @@ class Cell:
                 self._newborn = None
         if self._chain_end in batch:
             self._chain_end = None
+        if changes.armed_until is not KEEP or changes.outbox_add:
+            self._committed(actor_id, changes, max(step.hops for step in batch))
         index = 0
         for step in batch:
             step.landed.set_result(True)

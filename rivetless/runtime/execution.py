@@ -228,6 +228,7 @@ class Execution:
         """Collect what the run wants to write."""
         if turn.destroying:
             await self._runtime.lifecycle.run_destroy_hooks(turn)
+        await turn.prepare()
         return self._changes(turn)
 
     async def _commit(self, turn: ActorTurn, changes: Changes | None) -> None:
@@ -253,7 +254,7 @@ class Execution:
                 raise moved
         if self._runtime.leases.ends_with(cell, turn) and changes.versioned:
             changes = replace(changes, lease=None)
-        step = Step(changes, tuple(turn.effects))
+        step = Step(changes, tuple(turn.effects), hops=turn.job.hops)
         cell.stage(step)
         turn.presence.remember(changes)
         await step.done
@@ -312,6 +313,7 @@ class Execution:
         job, cell = turn.job, turn.cell
         first = job.checkpoints == 0
         self._hold_now(turn, closed=True)
+        await turn.prepare()
         changes = self._changes(turn, last=False) or Changes(self._runtime.fresh_commit_id())
         turn.check_base()
         if first:
@@ -323,7 +325,7 @@ class Execution:
         if changes.empty and not turn.effects:
             job.checkpoints += 1
             return
-        step = Step(changes, tuple(turn.effects))
+        step = Step(changes, tuple(turn.effects), hops=job.hops)
         cell.stage(step)
         turn.presence.remember(changes)
         try:

@@ -46,6 +46,7 @@ class Job:
         leased: whether it holds the actor; ``closed`` says that nothing passes through.
         calls: how many calls to other actors one run has begun.
         answered: whether a handler that had called others came to its end.
+        hops: how many wakes that actors made themselves led to it.
         checkpoints: how many commits ``save_state`` made in the present run.
         once: results of ``once``, by name.
     """
@@ -69,6 +70,7 @@ class Job:
         "elsewhere",
         "exclusive",
         "hook",
+        "hops",
         "label",
         "leased",
         "once",
@@ -96,6 +98,7 @@ class Job:
         check: str = "",
         echoes: bool = False,
         cause: Job | None = None,
+        hops: int = 0,
     ) -> None:
         self.definition = definition
         self.body = body
@@ -107,6 +110,7 @@ class Job:
         self.exclusive = exclusive
         self.check = check
         self.echoes = echoes
+        self.hops = hops
         self.label = label
         self.created = False
         self.elsewhere = False

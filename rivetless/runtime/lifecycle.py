@@ -120,6 +120,7 @@ class Lifecycle:
                     turn, "on_create", options.on_create_timeout, definition.on_create(actor, given)
                 )
             await self._begin_tenure(turn)
+            await turn.prepare()
             changes = turn.changes()
             if changes is None:
                 raise AssertionError("a creation always writes")
@@ -137,7 +138,8 @@ class Lifecycle:
             self._runtime.after_commit(turn)
             return
         changes = changes or turn.no_changes()
-        step = Step(changes, tuple(turn.effects), begins_tenure=True)
+        hops = turn.job.hops
+        step = Step(changes, tuple(turn.effects), begins_tenure=True, hops=hops)
         later, turn.later = turn.later, []
 
         def landed(done: asyncio.Future[bool]) -> None:
@@ -179,6 +181,7 @@ class Lifecycle:
                     turn.actor.on_migrate(False),
                 )
             await self._begin_tenure(turn)
+            await turn.prepare()
             changes = turn.changes()
             turn.check_base()
             self._stage(turn, changes)
@@ -213,6 +216,7 @@ class Lifecycle:
             origin=Origin(chain=cause.origin.chain),
             request=cause.request,
             cause=cause,
+            hops=cause.hops,
         )
 
     # -- ending -----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rivetless.runtime.turn import ActorTurn
-    from rivetless.store.base import Changes
+    from rivetless.store.base import Changes, Collection, Record
 
 
 class Part(ABC):
@@ -28,6 +28,29 @@ class Part(ABC):
 
     def __init__(self, turn: ActorTurn) -> None:
         self.turn = turn
+
+    async def stored(
+        self,
+        collection: Collection,
+        *,
+        start: bytes = b"",
+        end: bytes | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> list[Record]:
+        """Read records as of the turn's base; a life that is only beginning has none."""
+        turn = self.turn
+        if turn.creation is not None:
+            return []
+        return await turn.read_stored(
+            lambda: turn.runtime.store.records(
+                turn.actor_id, collection, start=start, end=end, limit=limit, reverse=reverse
+            )
+        )
+
+    async def prepare(self) -> None:
+        """Read what the writes of this part depend on. Called before ``contribute``."""
+        return
 
     @abstractmethod
     def contribute(self, changes: Changes) -> Changes:

@@ -17,6 +17,7 @@ from rivetless.actor.names import member_name
 from rivetless.clock import Clock, SystemClock, Timeout
 from rivetless.keys import Address, is_reserved, serialise
 from rivetless.runtime.actions import Actions
+from rivetless.runtime.alarms import Alarms, LocalDoorbells
 from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import (
     ActionResult,
@@ -41,11 +42,13 @@ from rivetless.runtime.commands import (
     Wake,
 )
 from rivetless.runtime.connections import Connections
+from rivetless.runtime.dead import DeadOffice
 from rivetless.runtime.effects import Effects
 from rivetless.runtime.execution import Execution
 from rivetless.runtime.job import Job
 from rivetless.runtime.leases import Leases
 from rivetless.runtime.lifecycle import Lifecycle
+from rivetless.runtime.outbox import Outgoings
 from rivetless.runtime.ports import Doorbells, Keeper, NoDoorbells, NoSockets, Pusher
 from rivetless.runtime.responses import read_response
 from rivetless.runtime.steps import Step, Superseded, tick
@@ -118,6 +121,9 @@ class Runtime:
         self.effects = Effects(store, pusher or NoSockets(), self._conn_lost, self.begin, self.log)
         self.doorbells: Doorbells = doorbells or NoDoorbells()
         self.keepers: dict[str, Keeper] = {}
+        self.alarms = Alarms(self)
+        self.dead = DeadOffice()
+        self.outgoings = Outgoings(self)
         self.leases = Leases(store, self.clock, self._rng)
         self.lifecycle = Lifecycle(self)
         self.execution = Execution(self, self._rng)
@@ -125,6 +131,8 @@ class Runtime:
         self.actions = Actions(self, self.connections)
         self.sweeper = Sweeper(self)
         self.waking = Waking(self)
+        if isinstance(self.doorbells, LocalDoorbells):
+            self.doorbells.attach(lambda wake: self.begin(self._wake(wake)))
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             GetActor: self.actions.get_actor,
             CallAction: self.actions.call,
@@ -155,13 +163,19 @@ class Runtime:
 
     async def aclose(self) -> None:
         """End every tenure (``on_sleep`` runs) and wait for what is under way, if it ends soon."""
-        self.sweeper.stop()
+        self._stop_waking()
         for cell in list(self._cells.values()):
             self.begin(self.lifecycle.sleep(cell))
         if not await self.settle(self.clock.now() + CLOSING):
             self.log.warning("work that went on when the process ended was cancelled")
             self.abandon()
             await self._finish()
+
+    def _stop_waking(self) -> None:
+        """Begin nothing that nobody asks for any more; what is due is found in the store later."""
+        self.sweeper.stop()
+        if isinstance(self.doorbells, LocalDoorbells):
+            self.doorbells.stop()
 
     async def settle(self, deadline: float | None = None) -> bool:
         """Wait until nothing is under way: no commit, no effect, no work left for afterwards.
@@ -195,7 +209,7 @@ class Runtime:
 
     def abandon(self) -> None:
         """Stop as a process that dies does: nothing is ended, nobody is told."""
-        self.sweeper.stop()
+        self._stop_waking()
         for task in self._tasks:
             task.cancel()
 
@@ -326,10 +340,23 @@ class Runtime:
         if cell is not None:
             self._cells.move_to_end(address)
             return cell
-        cell = Cell(self.definitions[address.name], address, self.store, self.effects.let_out)
+        cell = Cell(
+            self.definitions[address.name],
+            address,
+            self.store,
+            self.effects.let_out,
+            self._committed,
+        )
         self._cells[address] = cell
         if len(self._cells) > self._max_cells:
             self._evict()
+        return cell
+
+    async def met(self, head: Head, began: int) -> Cell:
+        """Return the cell of an actor whose head was read, ``began`` being a tick before that."""
+        self._addresses[head.actor_id] = head.address
+        cell = await self.cell_for(ByKey(head.address))
+        cell.offer(head, began)
         return cell
 
     def _evict(self) -> None:
@@ -461,6 +488,18 @@ class Runtime:
             await self.store.commit(actor_id, changes, expected=None)
         except Gone:
             raise errors.not_found() from None
+        self._committed(actor_id, changes, 0)
+
+    def _committed(self, actor_id: str, changes: Changes, hops: int) -> None:
+        """Do for others what a commit has promised: wakes, and what is in the outbox."""
+        self.alarms.committed(actor_id, changes, hops)
+        self.outgoings.committed(actor_id, changes, hops)
+
+    async def _wake(self, wake: Wake) -> None:
+        try:
+            await self.waking.wake(wake)
+        except Exception:
+            self.log.warning("actor %s could not be woken", wake.actor_id, exc_info=True)
 
     def after_commit(self, turn: ActorTurn) -> None:
         """Begin what a turn has left for afterwards."""

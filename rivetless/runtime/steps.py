@@ -42,21 +42,28 @@ class Step:
     Attributes:
         changes: what it writes.
         effects: what it lets out once it is durable.
+        hops: how many wakes that actors made themselves led to it.
         begins_tenure: it holds what ``on_wake`` did, so the actor wakes again if it is lost.
         sent: tick at which its commit was sent to the store.
         landed: done when it is durable (``True``) or never will be (``False``).
         done: done when its effects are out as well; fails with the reason if it never lands.
     """
 
-    __slots__ = ("begins_tenure", "changes", "done", "effects", "landed", "sent")
+    __slots__ = ("begins_tenure", "changes", "done", "effects", "hops", "landed", "sent")
 
     def __init__(
-        self, changes: Changes, effects: Sequence[Effect] = (), *, begins_tenure: bool = False
+        self,
+        changes: Changes,
+        effects: Sequence[Effect] = (),
+        *,
+        begins_tenure: bool = False,
+        hops: int = 0,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.changes = changes
         self.effects = effects
         self.begins_tenure = begins_tenure
+        self.hops = hops
         self.sent = 0
         self.landed: asyncio.Future[bool] = loop.create_future()
         self.done: asyncio.Future[None] = loop.create_future()

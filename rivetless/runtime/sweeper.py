@@ -21,20 +21,25 @@ INTERVAL: Final = 30.0
 BATCH: Final = 100
 """How many actors, and how many connections of a dead host, one pass deals with."""
 
+MARGIN: Final = 1.0
+"""Seconds before a deadline at which a pass ends."""
+
 ABNORMAL: Final = 1006
 """The close code of a socket that ended without one."""
 
 
 class Sweeper:
-    """Drains what destroyed lives left and closes the connections of hosts that died."""
+    """Wakes whom nobody has woken, dispatches what nobody has, drains what destroyed lives left,
+    and closes the connections of hosts that died.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Sweep every ``INTERVAL`` from now on."""
-        self._timer = self._runtime.clock.call_later(INTERVAL, self._fire)
+        """Sweep at once and every ``INTERVAL`` from now on."""
+        self._fire()
 
     def stop(self) -> None:
         """Begin no further pass."""
@@ -43,27 +48,37 @@ class Sweeper:
             self._timer = None
 
     def _fire(self) -> None:
-        self.start()
+        self._timer = self._runtime.clock.call_later(INTERVAL, self._fire)
         self._runtime.begin(self.sweep())
 
-    async def sweep(self) -> None:
-        """Make one pass."""
+    async def sweep(self, deadline: float | None = None) -> None:
+        """Make one pass, until ``deadline`` (Unix seconds) at most."""
         try:
-            await self._drain()
+            await self._look_at_due(deadline)
             await self._reap()
         except StoreError:
             self._runtime.log.warning("the sweeper's pass was cut short", exc_info=True)
 
-    async def _drain(self) -> None:
+    async def _look_at_due(self, deadline: float | None) -> None:
         runtime = self._runtime
-        for due in await runtime.store.due(runtime.clock.now(), limit=BATCH):
+        now = runtime.clock.now()
+        # What is due before the next pass has to be in this process's timers by then.
+        until = now + INTERVAL if runtime.alarms.local else now
+        for due in await runtime.store.due(until, limit=BATCH):
+            if deadline is not None and runtime.clock.now() + MARGIN >= deadline:
+                return
             head = await runtime.store.load(due.actor_id)
             if head is None:
                 continue
+            if head.outbox:
+                await runtime.outgoings.dispatch_old(head)
             if head.destroyed_at is not None:
                 await runtime.lifecycle.drain(due.actor_id)
             elif (keeper := runtime.keepers.get(head.address.namespace)) is not None:
-                await keeper.tend(head)
+                if due.at <= now:
+                    await keeper.tend(head)
+            elif (ring := runtime.alarms.overdue(head)) is not None:
+                runtime.alarms.ring(ring)
 
     async def _reap(self) -> None:
         """Close the connections of hosts whose heartbeat has stopped."""

@@ -410,6 +410,11 @@ class ActorTurn:
                 raise errors.make("actor.state_mutation_reentrant")
         return data
 
+    async def prepare(self) -> None:
+        """Let the parts read what their writes depend on; to be called before ``changes``."""
+        for part in list(self._parts.values()):
+            await part.prepare()
+
     def changes(self, *, last: bool = True) -> Changes | None:
         """Collect everything the run wants to write; ``None`` if that is nothing.
 

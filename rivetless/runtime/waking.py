@@ -6,9 +6,19 @@ what is due later; one that comes early, late or twice finds nothing to do.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from rivetless.clock import within
+from rivetless.frozen import frozen
 from rivetless.runtime.commands import Sweep, Wake
+from rivetless.runtime.ports import Ring
+from rivetless.runtime.steps import tick
+from rivetless.runtime.timers import Timer, due_until, read_timer
+from rivetless.store.base import Collection, Head
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -16,12 +26,58 @@ if TYPE_CHECKING:
 MAX_HOPS: Final = 16
 """Wakes of an actor's own making in a row: what rings itself for ever is left to the sweeper."""
 
+BATCH: Final = 32
+"""How many due timers are read and begun together."""
+
+HEAD_START: Final = 0.05
+"""Seconds that a timer's work has for itself before the next one's begins beside it."""
+
+MARGIN: Final = 1.0
+"""Seconds before the host's deadline from which nothing more is begun."""
+
+
+@frozen
+class Firing:
+    """A timer that is due.
+
+    Attributes:
+        head: the actor's head, as the wake has seen it.
+        timer: the timer; whoever handles it removes it with the commit of what it causes.
+        wake: what found it.
+    """
+
+    head: Head
+    timer: Timer
+    wake: Wake
+
+
+TimerHandler = Callable[[Firing], Awaitable[None]]
+"""Does what a timer stands for. Its errors are logged, and the timer fires again later."""
+
+Pump = Callable[[Wake, Head], Awaitable[None]]
+"""Something else that a wake may have been sent for; looks by itself whether it was."""
+
 
 class Waking:
     """Handles the commands that no caller is behind. One for each runtime."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._handlers: dict[str, TimerHandler] = {}
+        self._pumps: list[Pump] = []
+        self._firing: set[tuple[str, bytes]] = set()
+
+    def on_timer(self, kind: str, handler: TimerHandler) -> None:
+        """Say who handles timers of a kind (one character)."""
+        self._handlers[kind] = handler
+
+    def on_wake(self, pump: Pump) -> None:
+        """Have something asked at every wake, after the timers that were due."""
+        self._pumps.append(pump)
+
+    async def sweep(self, command: Sweep) -> None:
+        """Make one pass over what died processes have left."""
+        await self._runtime.sweeper.sweep(command.deadline)
 
     async def wake(self, command: Wake) -> None:
         """Do what is due for one actor."""
@@ -33,17 +89,107 @@ class Waking:
                 command.hops,
             )
             return
+        began = tick()
         try:
             head = await runtime.store.load(command.actor_id)
         except ValueError:
-            head = None
+            return
         if head is None:
             return
+        if head.outbox:
+            await runtime.outgoings.dispatch_old(head)
         if head.destroyed_at is not None:
             await runtime.lifecycle.drain(command.actor_id)
         elif (keeper := runtime.keepers.get(head.address.namespace)) is not None:
             await keeper.tend(head)
+        elif head.address.name not in runtime.definitions:
+            runtime.log.warning("actor %s is of no known class", head.address)
+        else:
+            tenure = (await runtime.met(head, began)).tenure
+            if tenure.stopped is None:
+                await self._do_what_is_due(head, command)
+            else:  # the actor is being put to sleep here
+                tenure.afterwards.append(lambda: runtime.begin(self.wake(command)))
 
-    async def sweep(self, command: Sweep) -> None:
-        """Make one pass over what died processes have left."""
-        await self._runtime.sweeper.sweep()
+    async def _do_what_is_due(self, head: Head, command: Wake) -> None:
+        alarm, now = head.alarm, self._runtime.clock.now()
+        if alarm is not None:
+            if due_until(alarm) <= due_until(now):
+                await self._fire_all(head, command)
+            else:
+                await self._runtime.alarms.rearm(head)
+        for pump in self._pumps:
+            if self._over(command):
+                self._go_on_later(command)
+                return
+            await pump(command, head)
+
+    # -- timers -----------------------------------------------------------------------------------
+
+    async def _fire_all(self, head: Head, command: Wake) -> None:
+        """Fire what is due now, in order; what becomes due in the meantime rings by itself."""
+        runtime = self._runtime
+        end = due_until(runtime.clock.now())
+        start = b""
+        while True:
+            if self._over(command):
+                self._go_on_later(command)
+                return
+            found = await runtime.store.records(
+                head.actor_id, Collection.SCHEDULE, start=start, end=end, limit=BATCH
+            )
+            await self._fire_batch(head, [read_timer(record) for record in found], command)
+            if len(found) < BATCH:
+                return
+            start = found[-1].key + b"\0"
+
+    async def _fire_batch(self, head: Head, timers: list[Timer], command: Wake) -> None:
+        """Begin the timers' work one after the other, each with a head start; wait for all."""
+        under_way: list[asyncio.Task[None]] = []
+        for timer in timers:
+            name = head.actor_id, timer.key
+            if name in self._firing:
+                continue  # a doubled wake: this process is at it already
+            self._firing.add(name)
+            task = self._runtime.spawn(self._fire(Firing(head, timer, command)))
+            task.add_done_callback(partial(self._fired, name))
+            under_way.append(task)
+            if timer is not timers[-1]:
+                await self._wait_for(task, HEAD_START)
+        for task in under_way:
+            await self._wait_for(task, None)
+
+    def _fired(self, name: tuple[str, bytes], task: asyncio.Task[None]) -> None:
+        self._firing.discard(name)
+
+    async def _wait_for(self, task: asyncio.Task[None], seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            await within(self._runtime.clock, seconds, asyncio.shield(task))
+
+    async def _fire(self, firing: Firing) -> None:
+        runtime, timer = self._runtime, firing.timer
+        alone = runtime.store.capabilities.single_writer
+        guard = (
+            None if alone else runtime.spawn(runtime.alarms.keep_others_off(firing.head.actor_id))
+        )
+        try:
+            await self._handlers[timer.kind](firing)
+        except Exception:
+            runtime.log.exception(
+                "a timer (%s) of %s could not be handled; it is left to the sweeper",
+                timer.kind,
+                firing.head.address,
+            )
+        finally:
+            if guard is not None:
+                guard.cancel()
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def _over(self, command: Wake) -> bool:
+        deadline = command.deadline
+        return deadline is not None and self._runtime.clock.now() + MARGIN >= deadline
+
+    def _go_on_later(self, command: Wake) -> None:
+        """The host's time is over: the rest is for another wake."""
+        self._runtime.alarms.ring(Ring(command.actor_id, hops=command.hops + 1))

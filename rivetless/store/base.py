@@ -239,17 +239,16 @@ class Changes:
         )
 
     @property
+    def touches_head(self) -> bool:
+        """Whether these changes write something commutative to the head itself."""
+        return bool(
+            self.outbox_add or self.outbox_clear or self.counters or self.armed_until is not KEEP
+        )
+
+    @property
     def empty(self) -> bool:
         """Whether there is nothing to write at all."""
-        return not (
-            self.versioned
-            or self.puts
-            or self.deletes
-            or self.outbox_add
-            or self.outbox_clear
-            or self.counters
-            or self.armed_until is not KEEP
-        )
+        return not (self.versioned or self.puts or self.deletes or self.touches_head)
 
 
 def merge(first: Changes, second: Changes) -> Changes:

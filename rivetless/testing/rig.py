@@ -23,6 +23,7 @@ from rivetless.gateway.outbox import Tasks
 from rivetless.gateway.socket import SocketOptions, SocketService
 from rivetless.gateway.table import SocketTable
 from rivetless.protocol.codec import JSON
+from rivetless.runtime.alarms import LocalDoorbells
 from rivetless.runtime.commands import ActorInfo, Origin
 from rivetless.runtime.local import LocalDispatcher
 from rivetless.runtime.ports import Push
@@ -187,7 +188,11 @@ class Rig:
 
     def _start(self) -> None:
         self.runtime = Runtime(
-            self._classes, self.store, clock=self.clock, pusher=_Sockets(self._table)
+            self._classes,
+            self.store,
+            clock=self.clock,
+            pusher=_Sockets(self._table),
+            doorbells=LocalDoorbells(self.clock),
         )
         self.runtime.sweeper.start()
 

@@ -1,0 +1,188 @@
+"""Alarms: having actors woken when the first of their timers is due.
+
+A commit that makes an actor's alarm earlier than any wake that is on its way says so in the head
+(``armed_until``), and once it is durable a ring goes out. Rings may be lost with the process that
+sent them; the sweeper asks here what has to be rung once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from rivetless.clock import Clock, Timer, sleep
+from rivetless.errors import ActorError
+from rivetless.runtime.commands import Wake
+from rivetless.runtime.ports import Ring, WakeError
+from rivetless.runtime.timers import covers
+from rivetless.store.base import KEEP, Changes, Head, StoreError
+
+if TYPE_CHECKING:
+    from rivetless.runtime.runtime import Runtime
+
+SOON: Final = 1.0
+"""Seconds: a wake that an actor asks for within them counts as a hop, later ones as a fresh start.
+"""
+
+SKEW: Final = 2.0
+"""Seconds by which the clocks of two machines may differ."""
+
+GRACE: Final = 5.0
+"""Seconds that a ring may be late before the sweeper takes it for lost."""
+
+SUBSTITUTE: Final = 1.0
+"""Seconds after which a process that stays stands in for another that should have rung."""
+
+MARK_AFTER: Final = 0.25
+"""Seconds of work on what is due after which other processes are told to keep off."""
+
+MARK: Final = 20.0
+"""Seconds for which they are; renewed at half."""
+
+
+class LocalDoorbells:
+    """Doorbells of a process that stays: timers in memory, which ring in the process itself.
+
+    They are lost with it. The next process finds the alarms in the store (``Alarms.overdue``).
+
+    Args:
+        clock: all time comes from it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._wake: Callable[[Wake], None] | None = None
+        self._pending: dict[str, tuple[float, int, Timer]] = {}
+
+    def attach(self, wake: Callable[[Wake], None]) -> None:
+        """Say what is to be called when a bell rings."""
+        self._wake = wake
+
+    def stop(self) -> None:
+        """Forget all rings, and take no others."""
+        self._wake = None
+        for _, _, timer in self._pending.values():
+            timer.cancel()
+        self._pending.clear()
+
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        """Ring at once, or set timers; one that is set for earlier stands for later ones too."""
+        now = self._clock.now()
+        for ring in rings:
+            at = now if ring.at is None else ring.at
+            if at <= now:
+                self._call(ring.actor_id, ring.hops)
+                continue
+            pending = self._pending.get(ring.actor_id)
+            if pending is not None:
+                if pending[0] <= at:
+                    continue
+                pending[2].cancel()
+            if self._wake is not None:
+                self._set(ring.actor_id, at, ring.hops)
+
+    def _set(self, actor_id: str, at: float, hops: int) -> None:
+        timer = self._clock.call_later(at - self._clock.now(), partial(self._fire, actor_id))
+        self._pending[actor_id] = at, hops, timer
+
+    def _fire(self, actor_id: str) -> None:
+        at, hops, _ = self._pending.pop(actor_id)
+        if at > self._clock.now():
+            # The event loop's clock and the wall's differ by a little.
+            self._set(actor_id, at, hops)
+        else:
+            self._call(actor_id, hops)
+
+    def _call(self, actor_id: str, hops: int) -> None:
+        if self._wake is not None:
+            self._wake(Wake(actor_id, hops))
+
+
+class Alarms:
+    """Sends rings, and says which have to be sent again. One for each runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._waiting: list[Ring] = []
+        self._ringing = False
+
+    # -- sending ----------------------------------------------------------------------------------
+
+    def committed(self, actor_id: str, changes: Changes, hops: int) -> None:
+        """A commit has said that a wake will be sent: send it."""
+        at = changes.armed_until
+        if at is KEEP or at is None:
+            return
+        ahead = at - self._runtime.clock.now()
+        self.ring(Ring(actor_id, at if ahead > 0 else None, hops + 1 if ahead < SOON else 0))
+
+    def ring(self, ring: Ring) -> None:
+        """Send a ring on its way, together with others that are waiting to be sent."""
+        self._waiting.append(ring)
+        if not self._ringing:
+            self._ringing = True
+            self._runtime.begin(self._send())
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                rings, self._waiting = self._waiting, []
+                try:
+                    await self._runtime.doorbells.ring(rings)
+                except WakeError:
+                    self._runtime.log.warning(
+                        "%d wakes may not have been sent; the sweeper will find them",
+                        len(rings),
+                        exc_info=True,
+                    )
+        finally:
+            self._ringing = False
+
+    async def rearm(self, head: Head) -> None:
+        """A wake came before the alarm: have another one sent, unless it already is."""
+        # One that is to come very soon may be the one that came: clocks differ.
+        now = self._runtime.clock.now() + SKEW
+        if head.alarm is not None and not covers(head.armed_until, head.alarm, now):
+            await self._arm(head.actor_id, head.alarm)
+
+    async def _arm(self, actor_id: str, at: float) -> None:
+        """Note in the head that a wake is sent for ``at``; the commit sends it."""
+        changes = Changes(self._runtime.fresh_commit_id(), armed_until=at)
+        try:
+            await self._runtime.commit_loose(actor_id, changes)
+        except (ActorError, StoreError):
+            self._runtime.log.warning("actor %s could not be armed", actor_id, exc_info=True)
+
+    async def keep_others_off(self, actor_id: str) -> None:
+        """Tell other processes, while this is awaited, that this one works on what is due.
+
+        Work that is quick is not worth a note.
+        """
+        clock = self._runtime.clock
+        await sleep(clock, MARK_AFTER)
+        while True:
+            await self._arm(actor_id, clock.now() + MARK)
+            await sleep(clock, MARK / 2)
+
+    # -- what may have been lost ------------------------------------------------------------------
+
+    @property
+    def local(self) -> bool:
+        """Whether rings are timers of this process, lost with it."""
+        return isinstance(self._runtime.doorbells, LocalDoorbells)
+
+    def overdue(self, head: Head) -> Ring | None:
+        """Return the ring to send for an actor whose own may have been lost."""
+        alarm, now = head.alarm, self._runtime.clock.now()
+        if alarm is None:
+            return None
+        promised = head.armed_until
+        if self.local:
+            if promised is None or self._runtime.store.capabilities.single_writer:
+                return Ring(head.actor_id, alarm)
+            # Another process may have it in its own timers, or be at work on it.
+            return Ring(head.actor_id, max(alarm, promised) + SUBSTITUTE)
+        if alarm + GRACE > now or (promised is not None and promised + GRACE > now):
+            return None
+        return Ring(head.actor_id)
