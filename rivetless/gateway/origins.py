@@ -22,7 +22,6 @@ __all__ = ["CallVerifier", "actor_url", "address_of", "http_origin", "request_in
 _PARAMS: Final = names.CONN_PARAMS.encode()
 _ORIGINAL_URL: Final = names.ORIGINAL_REQUEST_URL.encode()
 _CONSUMED: Final = frozenset({_PARAMS, _ORIGINAL_URL, b"x-rivetless-signature"})
-_MAX_KEY: Final = 256
 _MAX_CHAIN: Final = 32
 
 
@@ -125,12 +124,7 @@ def http_origin(exchange: Exchange, request: RequestInfo, calls: CallVerifier) -
         call_key, chain = calls.read(exchange)
     given = headers.get(b"idempotency-key")
     if given is not None and call_key is None:
-        text = given.decode("latin-1")
-        if not 0 < len(text) <= _MAX_KEY or not text.isascii() or not text.isprintable():
-            raise invalid_request(
-                f"An Idempotency-Key has 1 to {_MAX_KEY} printable ASCII characters."
-            )
-        call_key = f"i:{text}"
+        call_key = names.idempotency_key(given.decode("latin-1"))
     params = None
     if _PARAMS in headers:
         params = parse_conn_params_header(exchange.header(_PARAMS))

@@ -37,6 +37,7 @@ __all__ = [
     "close_code",
     "close_reason",
     "conn_params_header",
+    "idempotency_key",
     "parse_close_reason",
     "parse_conn_params_header",
     "parse_subprotocols",
@@ -59,6 +60,7 @@ SUBPROTOCOL: Final = "rivet"
 """The one subprotocol that a server answers; browsers fail the connection without it."""
 
 MAX_CONN_PARAMS_BYTES: Final = 4096
+MAX_IDEMPOTENCY_KEY: Final = 256
 
 _ENCODINGS: Final[dict[str, EncodingName]] = {"json": "json", "cbor": "cbor", "bare": "bare"}
 _P_ENCODING: Final = "rivet_encoding."
@@ -67,6 +69,19 @@ _P_ACTOR: Final = "rivet_actor."
 _P_TOKEN: Final = "rivet_token."
 _P_SKIP_READY_WAIT: Final = "rivet_skip_ready_wait"
 _P_CONN_PARAMS: Final = "rivet_conn_params."
+
+
+def idempotency_key(text: str) -> str:
+    """Return the call key that a client's idempotency key stands for.
+
+    Raises:
+        ActorError: ``actor.invalid_request`` for one that cannot be a header.
+    """
+    if not 0 < len(text) <= MAX_IDEMPOTENCY_KEY or not text.isascii() or not text.isprintable():
+        raise invalid_request(
+            f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters."
+        )
+    return f"i:{text}"
 
 
 # -- connection parameters -----------------------------------------------------------------------

@@ -289,7 +289,7 @@ def _bytes(count: int) -> str:
 def fixed_limits() -> str:
     """Limits that no option changes."""
     from rivetless import keys
-    from rivetless.gateway import management, metadata, origins
+    from rivetless.gateway import management, metadata
     from rivetless.hosts import listener, local, peers
 
     rows: list[tuple[str, str, str]] = [
@@ -319,7 +319,7 @@ def fixed_limits() -> str:
         ("digits of an integer", str(values.MAX_DIGITS), "`actor.invalid_request`"),
         (
             "`Idempotency-Key`",
-            f"{origins._MAX_KEY} characters",
+            f"{headers.MAX_IDEMPOTENCY_KEY} characters",
             "`actor.invalid_request`",
         ),
         ("how long an answer is kept for a key", f"{replies.KEPT / 3600:g} h", ""),

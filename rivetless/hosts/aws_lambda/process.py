@@ -1,0 +1,156 @@
+"""``LambdaProcess``: what an execution environment keeps from one invocation to the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+from rivetless.clock import Clock, Timeout
+from rivetless.errors import ActorError, make
+from rivetless.runtime.ports import Doorbells, NoDoorbells, NoSockets, Pusher
+from rivetless.runtime.runtime import Runtime
+from rivetless.store.urls import open_store
+
+if TYPE_CHECKING:
+    from rivetless.hosts.aws_lambda.settings import Settings
+    from rivetless.registry import Registry
+    from rivetless.store.base import Store
+
+__all__ = ["LambdaProcess"]
+
+_GRACE: Final = 0.25
+"""Seconds in which cancelled work has to end; then the environment is left as it is."""
+
+_log = logging.getLogger("rivetless.hosts")
+
+
+class LambdaProcess:
+    """Opens store and runtime with the first event that needs them, and keeps them.
+
+    The environment is frozen after each invocation, and may be thawed much later or never. So
+    nothing may be under way when one ends: ``settle`` waits for what a command has left. What does
+    not end in time is cancelled and the runtime with it, as if the process had died; the next
+    invocation begins with a new one. A timer of an actor that has been frozen fires in a later
+    invocation and finds, as any turn does, that its copy of the actor is stale. Connections of
+    ``aws.http`` that were idle for long are not used again.
+
+    Args:
+        registry: the actors.
+        settings: what the environment says.
+        clock: all time comes from it.
+        store: a store, or its URL; else the one of the settings.
+
+    Attributes:
+        registry: as given.
+        settings: as given.
+        clock: as given.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        *,
+        clock: Clock,
+        store: Store | str | None = None,
+        pusher: Pusher | None = None,
+        doorbells: Doorbells | None = None,
+    ) -> None:
+        self.registry = registry
+        self.settings = settings
+        self.clock = clock
+        self._store: Store | str | None = store or settings.store
+        self._stack = AsyncExitStack()
+        self._pusher = pusher
+        self._doorbells = doorbells
+        self._opened: Store | None = None
+        self._runtime: Runtime | None = None
+        self._opening = asyncio.Lock()
+
+    @property
+    def store(self) -> Store | None:
+        """The store, once it is open."""
+        return self._opened
+
+    def consumed(self) -> dict[str, float]:
+        """Return the units that the store says it has consumed so far, if it says so."""
+        said = getattr(self._opened, "consumed", None)
+        if said is None:
+            return {}
+        return {"ReadUnits": said.read_units, "WriteUnits": said.write_units}
+
+    async def open(self) -> Runtime:
+        """Return the runtime; open the store first if need be.
+
+        Raises:
+            ActorError: ``guard.service_unavailable``: there is no store, or it cannot be opened.
+        """
+        if self._runtime is not None:
+            return self._runtime
+        async with self._opening:
+            if self._runtime is None:
+                store = await self._open_store()
+                self._runtime = Runtime(
+                    self.registry.definitions,
+                    store,
+                    clock=self.clock,
+                    pusher=self._pusher or NoSockets(),
+                    doorbells=self._doorbells or self._without_doorbells(),
+                    region=self.settings.region,
+                )
+            return self._runtime
+
+    async def _open_store(self) -> Store:
+        if self._opened is None:
+            store = self._store
+            if store is None:
+                _log.error("no store: set RIVETLESS_STORE, for example to dynamodb:TABLE")
+                raise make("guard.service_unavailable")
+            try:
+                if isinstance(store, str):
+                    store = self._store = open_store(store, clock=self.clock)
+                self._opened = await self._stack.enter_async_context(store)
+            except Exception as error:
+                _log.exception("the store cannot be opened")
+                raise make("guard.service_unavailable") from error
+        return self._opened
+
+    def _without_doorbells(self) -> Doorbells:
+        _log.warning(
+            "no RIVETLESS_WAKE_QUEUE_URL: actors are woken by the sweeper alone, within a minute"
+        )
+        return NoDoorbells()
+
+    async def settle(self, end: float) -> None:
+        """Wait until nothing is under way; at ``end`` (Unix seconds) cancel what is."""
+        runtime = self._runtime
+        if runtime is None or await runtime.settle(end):
+            return
+        self._runtime = None
+        me = asyncio.current_task()
+        left = {task for task in asyncio.all_tasks() if task is not me}
+        _log.warning("%d tasks went on at the end of the invocation; they are cancelled", len(left))
+        for task in left:
+            task.cancel()
+        try:
+            async with Timeout(self.clock, _GRACE):
+                await asyncio.wait(left)
+        except TimeoutError:
+            _log.error("tasks that were cancelled do not end: %s", ", ".join(map(str, left)))
+
+    async def close(self) -> None:
+        """Close everything; for tests. Environments are not told when they end."""
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            await runtime.aclose()
+        self._opened = None
+        await self._stack.aclose()
+
+    def note(self, error: Exception, message: str, *args: object) -> None:
+        """Log a failure: an error that was expected in one line, any other with its traceback."""
+        if isinstance(error, ActorError):
+            _log.warning(f"{message}: %s", *args, error)
+        else:
+            _log.error(message, *args, exc_info=error)
