@@ -16,16 +16,8 @@ from rivetless.store.base import (
     Unavailable,
 )
 from rivetless.store.dynamodb import DynamoDBStore
-from tests.unit.store.dynamodb.scripted import (
-    ACTOR,
-    Answer,
-    QuickClock,
-    ScriptedClient,
-    cancelled,
-    head_item,
-    refused,
-    throttled,
-)
+from tests.unit.aws.scripted import Answer, QuickClock, ScriptedClient
+from tests.unit.store.dynamodb.scripted import ACTOR, cancelled, head_item, refused, throttled
 
 NONE = {"Code": "None"}
 STATE = Changes("c2", state=b"x")

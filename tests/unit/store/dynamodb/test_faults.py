@@ -13,7 +13,8 @@ from rivetless.runtime.reconcile import Verdict, reconcile
 from rivetless.store.base import Changes, Collection, OutcomeUnknown, Outgoing, Record, TooLarge
 from rivetless.store.dynamodb import DynamoDBStore
 from rivetless.testing.contracts.base import Life, begin, changes
-from tests.unit.store.dynamodb.scripted import ScriptedClient, throttled
+from tests.unit.aws.scripted import ScriptedClient
+from tests.unit.store.dynamodb.scripted import throttled
 
 pytestmark = pytest.mark.aws
 

@@ -14,14 +14,8 @@ from rivetless.store.base import (
     Reply,
 )
 from rivetless.store.dynamodb import DynamoDBStore, table
-from tests.unit.store.dynamodb.scripted import (
-    ACTOR,
-    PLACE,
-    QuickClock,
-    ScriptedClient,
-    head_item,
-    refused,
-)
+from tests.unit.aws.scripted import QuickClock, ScriptedClient
+from tests.unit.store.dynamodb.scripted import ACTOR, PLACE, head_item, refused
 
 RECORD = Record(Collection.CONNECTION, b"c1", b"data")
 VERSIONED = {
