@@ -11,7 +11,7 @@ from rivetless.aws.choice import choose_client, uses_proxy
 from rivetless.aws.client import NotSent
 from rivetless.aws.credentials import Provider, container_url
 from rivetless.aws.lean import LeanClient
-from rivetless.aws.services import DYNAMODB
+from rivetless.aws.services import DYNAMODB, MANAGEMENT, SCHEDULER, SQS, Service
 from rivetless.testing.clock import FakeClock
 from tests.unit.aws.servers import Server, answer, server
 
@@ -54,6 +54,34 @@ def test_lean_where_it_suffices(environ: dict[str, str], endpoint: str | None, u
 
 
 @pytest.mark.parametrize(
+    ("service", "name", "host"),
+    [
+        (DYNAMODB, "DYNAMODB", "dynamodb"),
+        (SQS, "SQS", "sqs"),
+        (SCHEDULER, "SCHEDULER", "scheduler"),
+        (MANAGEMENT, "APIGATEWAYMANAGEMENTAPI", None),
+    ],
+)
+def test_every_service_has_its_endpoint(service: Service, name: str, host: str | None) -> None:
+    def choose(**environ: str) -> str:
+        return repr(choose_client(service, clock=FakeClock(), environ=KEYS | REGION | environ))
+
+    any_of_them = {"AWS_ENDPOINT_URL": "https://any"}
+    own = {f"AWS_ENDPOINT_URL_{name}": "https://own/stage"}
+    assert "'https://any'" in choose(**any_of_them)
+    assert "'https://own/stage'" in choose(**any_of_them, **own)
+    ignored = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+    if host is not None:
+        assert f"'https://{host}.eu-west-1.amazonaws.com'" in choose()
+        assert f"'https://{host}.eu-west-1.amazonaws.com'" in choose(**own, **ignored)
+    else:
+        with pytest.raises(ValueError, match="AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"):
+            choose()
+        with pytest.raises(ValueError, match="endpoint"):
+            choose(**own, **ignored)
+
+
+@pytest.mark.parametrize(
     "environ",
     [
         {},
@@ -63,6 +91,8 @@ def test_lean_where_it_suffices(environ: dict[str, str], endpoint: str | None, u
         KEYS | REGION | {"HTTPS_PROXY": "http://proxy:3128"},
         KEYS | REGION | {"https_proxy": "http://proxy:3128"},
         KEYS | REGION | {"AWS_USE_FIPS_ENDPOINT": "true"},
+        KEYS | REGION | {"AWS_USE_DUALSTACK_ENDPOINT": "true"},
+        KEYS | {"AWS_REGION": "us-iso-east-1"},
     ],
 )
 def test_boto_where_it_is_needed(environ: dict[str, str]) -> None:
