@@ -22,7 +22,7 @@ from rivetless.gateway.outbox import Tasks
 from rivetless.gateway.socket import ASGISocket, SocketOptions, SocketService
 from rivetless.gateway.table import SocketTable
 from rivetless.protocol import routes
-from rivetless.protocol.codec import codec_for
+from rivetless.protocol.codec import EncodingName, codec_for
 from rivetless.protocol.headers import (
     SUBPROTOCOL,
     Subprotocols,
@@ -55,6 +55,8 @@ class GatewayOptions:
         origins: pages that may use the server; None lets all.
         admin_token: opens what concerns other people's actors; None opens it to this machine only.
         expose: show internal errors to clients, for development.
+        public_endpoint: where clients shall go, if not to this server itself.
+        socket_encodings: those that its WebSockets take, if not all of them.
     """
 
     host_id: str
@@ -62,6 +64,8 @@ class GatewayOptions:
     origins: Iterable[str] | None = None
     admin_token: str | None = None
     expose: bool = False
+    public_endpoint: str | None = None
+    socket_encodings: tuple[EncodingName, ...] | None = None
 
 
 class Gateway:
@@ -180,7 +184,11 @@ class Gateway:
         if self._server_info is None:
             from rivetless.gateway.metadata import ServerInfo
 
-            self._server_info = ServerInfo(self._registry)
+            self._server_info = ServerInfo(
+                self._registry,
+                public_endpoint=self._options.public_endpoint,
+                socket_encodings=self._options.socket_encodings,
+            )
         return self._server_info
 
     async def _describe(self, exchange: Exchange) -> None:

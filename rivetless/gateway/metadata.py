@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
@@ -12,6 +12,7 @@ from rivetless.gateway.asgi import Exchange
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
+    from rivetless.protocol.codec import EncodingName
     from rivetless.registry import Registry
 
 __all__ = ["ServerInfo", "appearance"]
@@ -40,10 +41,20 @@ class ServerInfo:
 
     Args:
         registry: the actors there are.
+        public_endpoint: where clients shall go, if not to this server itself.
+        socket_encodings: those that its WebSockets take, if not all of them.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        public_endpoint: str | None = None,
+        socket_encodings: Sequence[EncodingName] | None = None,
+    ) -> None:
         self._registry = registry
+        self._public_endpoint = public_endpoint
+        self._socket_encodings = socket_encodings
         self._metadata: bytes | None = None
 
     async def serve(self, exchange: Exchange) -> bool:
@@ -70,22 +81,27 @@ class ServerInfo:
     def metadata(self) -> bytes:
         """Return the body of ``/metadata``.
 
-        It names no other endpoint for clients: this server is the gateway.
+        It names another endpoint for clients only where the deployment has one: this server is
+        the gateway.
         """
         if self._metadata is None:
             names: Mapping[str, Any] = {
                 name: {"metadata": appearance(definition)}
                 for name, definition in sorted(self._registry.definitions.items())
             }
-            self._metadata = to_json(
-                {
-                    "actorNames": names,
-                    "envoy": {"kind": {"serverless": {}}, "version": 1},
-                    "envoyProtocolVersion": _ENVOY_PROTOCOL,
-                    "runtime": "rivetkit",
-                    "version": VERSION,
-                }
-            )
+            told: dict[str, Any] = {
+                "actorNames": names,
+                "envoy": {"kind": {"serverless": {}}, "version": 1},
+                "envoyProtocolVersion": _ENVOY_PROTOCOL,
+                "runtime": "rivetkit",
+                "version": VERSION,
+            }
+            if self._public_endpoint is not None:
+                told["clientEndpoint"] = self._public_endpoint
+            if self._socket_encodings is not None:
+                # Of ours, for those who wonder why a socket is closed; clients do not read it.
+                told["webSocketEncodings"] = list(self._socket_encodings)
+            self._metadata = to_json(told)
         return self._metadata
 
     async def _start(self, exchange: Exchange) -> None:

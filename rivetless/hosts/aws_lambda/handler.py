@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from rivetless.clock import Clock, SystemClock
@@ -31,6 +31,7 @@ from rivetless.hosts.aws_lambda.events import (
     find_event,
     unknown_event,
 )
+from rivetless.hosts.aws_lambda.http import HttpEvent
 from rivetless.hosts.aws_lambda.invocation import Invocation
 from rivetless.hosts.aws_lambda.messages import MessageHandler, OwnMessage, sweep, wake
 from rivetless.hosts.aws_lambda.metrics import Measures
@@ -38,12 +39,18 @@ from rivetless.hosts.aws_lambda.process import LambdaProcess
 from rivetless.hosts.aws_lambda.settings import Settings
 
 if TYPE_CHECKING:
+    from rivetless.gateway.limits import Limits
     from rivetless.registry import Registry
     from rivetless.store.base import Store
 
 __all__ = ["MESSAGES", "SOURCES", "LambdaHost", "aws_lambda"]
 
-SOURCES: Final[tuple[type[LambdaEvent], ...]] = (OwnMessage, QueueBatch, StreamBatch)
+SOURCES: Final[tuple[type[LambdaEvent], ...]] = (
+    OwnMessage,
+    QueueBatch,
+    StreamBatch,
+    HttpEvent,
+)
 """The kinds of events, in the order in which they are asked; users' own come before them."""
 
 MESSAGES: Final[Mapping[str, MessageHandler]] = {"wake": wake, "sweep": sweep, "call": call}
@@ -146,8 +153,11 @@ def aws_lambda(
     *,
     store: Store | str | None = None,
     events: Sequence[type[LambdaEvent]] = (),
+    limits: Limits | None = None,
+    origins: Iterable[str] | None = None,
+    root_path: str = "",
     settings: Settings | None = None,
-    logging: bool = True,
+    json_logs: bool = True,
     metrics: bool = True,
     clock: Clock | None = None,
 ) -> LambdaHost:
@@ -159,15 +169,27 @@ def aws_lambda(
         registry: the actors.
         store: a store, or its URL; else ``RIVETLESS_STORE``.
         events: the application's own kinds of events, asked before ours.
+        limits: how much HTTP clients may send, and how often. By default as much as Lambda takes,
+            and as often as what is in front of the function lets them.
+        origins: pages that may use the function, e.g. ``https://app.example.com``; None lets all.
+        root_path: path under which a custom domain leads here, e.g. ``/v1``.
         settings: what the environment would say.
-        logging: write logs as JSON; False leaves them as they are set up.
+        json_logs: write logs as JSON; False leaves them as they are set up.
         metrics: write a line of metrics for each invocation.
         clock: all time comes from it.
     """
     settings = settings or Settings.read()
-    if logging:
+    if json_logs:
         logs.configure(settings.log_level)
-    process = LambdaProcess(registry, settings, clock=clock or SystemClock(), store=store)
+    process = LambdaProcess(
+        registry,
+        settings,
+        clock=clock or SystemClock(),
+        store=store,
+        limits=limits,
+        origins=origins,
+        root_path=root_path.rstrip("/"),
+    )
     return LambdaHost(process, sources=(*events, *SOURCES), metrics=_print if metrics else None)
 
 

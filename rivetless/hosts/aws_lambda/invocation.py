@@ -106,8 +106,7 @@ class Invocation:
         timeout = Timeout(self.clock, self.left)
         try:
             async with timeout:
-                answer: Any = await runtime.dispatch(cast("Any", self._in_time(command)))
-                return answer
+                return await cast("Any", runtime).dispatch(self._in_time(command))
         except TimeoutError as error:
             if not timeout.expired:
                 raise

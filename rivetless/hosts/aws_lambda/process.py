@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ from rivetless.runtime.runtime import Runtime
 from rivetless.store.urls import open_store
 
 if TYPE_CHECKING:
+    from rivetless.gateway.limits import Limits
+    from rivetless.hosts.aws_lambda.http import HttpDoor
     from rivetless.hosts.aws_lambda.settings import Settings
     from rivetless.registry import Registry
     from rivetless.store.base import Store
@@ -41,11 +44,20 @@ class LambdaProcess:
         settings: what the environment says.
         clock: all time comes from it.
         store: a store, or its URL; else the one of the settings.
+        limits: how much HTTP clients may send, and how often.
+        origins: pages that may use the function.
+        root_path: what comes before our paths.
+        pusher: how sockets are reached.
+        doorbells: how actors are woken.
 
     Attributes:
         registry: as given.
         settings: as given.
         clock: as given.
+        limits: as given.
+        origins: as given.
+        root_path: as given.
+        http: the gateway, once there was an HTTP event.
     """
 
     def __init__(
@@ -55,12 +67,19 @@ class LambdaProcess:
         *,
         clock: Clock,
         store: Store | str | None = None,
+        limits: Limits | None = None,
+        origins: Iterable[str] | None = None,
+        root_path: str = "",
         pusher: Pusher | None = None,
         doorbells: Doorbells | None = None,
     ) -> None:
         self.registry = registry
         self.settings = settings
         self.clock = clock
+        self.limits = limits
+        self.origins = origins
+        self.root_path = root_path
+        self.http: HttpDoor | None = None
         self._store: Store | str | None = store or settings.store
         self._stack = AsyncExitStack()
         self._pusher = pusher

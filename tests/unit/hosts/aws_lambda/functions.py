@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from rivetless import Actor, UserError, action, setup
 from rivetless.clock import Clock
+from rivetless.gateway.limits import Limits
 from rivetless.hosts.aws_lambda.events import LambdaEvent
 from rivetless.hosts.aws_lambda.handler import MESSAGES, SOURCES, LambdaHost
 from rivetless.hosts.aws_lambda.messages import MessageHandler
@@ -72,6 +73,8 @@ class Function:
         settings: what the environment says.
         doorbells: how actors are woken.
         messages: what handles our own messages.
+        limits: of HTTP clients.
+        root_path: what comes before our paths.
 
     Attributes:
         lines: the lines of metrics it has written.
@@ -86,6 +89,8 @@ class Function:
         settings: Settings | None = None,
         doorbells: Doorbells | None = None,
         messages: Mapping[str, MessageHandler] = MESSAGES,
+        limits: Limits | None = None,
+        root_path: str = "",
     ) -> None:
         self.clock = clock or FakeClock()
         self.lines: list[str] = []
@@ -95,6 +100,8 @@ class Function:
             clock=self.clock,
             store=MemoryStore(clock=self.clock) if store is None else store,
             doorbells=doorbells or NoDoorbells(),
+            limits=limits,
+            root_path=root_path,
         )
         self.handler = LambdaHost(
             self.process,
