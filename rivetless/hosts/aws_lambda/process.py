@@ -110,37 +110,45 @@ class LambdaProcess:
             return self._runtime
         async with self._opening:
             if self._runtime is None:
-                store = await self._open_store()
-                self._runtime = Runtime(
-                    self.registry.definitions,
-                    store,
-                    clock=self.clock,
-                    pusher=self._pusher or NoSockets(),
-                    doorbells=self._doorbells or self._without_doorbells(),
-                    region=self.settings.region,
-                )
+                try:
+                    self._runtime = await self._start()
+                except Exception as error:
+                    _log.exception("the actors cannot be served")
+                    raise make("guard.service_unavailable") from error
             return self._runtime
 
-    async def _open_store(self) -> Store:
+    async def _start(self) -> Runtime:
         if self._opened is None:
-            store = self._store
-            if store is None:
-                _log.error("no store: set RIVETLESS_STORE, for example to dynamodb:TABLE")
-                raise make("guard.service_unavailable")
-            try:
-                if isinstance(store, str):
-                    store = self._store = open_store(store, clock=self.clock)
-                self._opened = await self._stack.enter_async_context(store)
-            except Exception as error:
-                _log.exception("the store cannot be opened")
-                raise make("guard.service_unavailable") from error
-        return self._opened
-
-    def _without_doorbells(self) -> Doorbells:
-        _log.warning(
-            "no RIVETLESS_WAKE_QUEUE_URL: actors are woken by the sweeper alone, within a minute"
+            self._opened = await self._open_store()
+        if self._doorbells is None:
+            self._doorbells = await self._open_doorbells()
+        return Runtime(
+            self.registry.definitions,
+            self._opened,
+            clock=self.clock,
+            pusher=self._pusher or NoSockets(),
+            doorbells=self._doorbells,
+            region=self.settings.region,
         )
-        return NoDoorbells()
+
+    async def _open_store(self) -> Store:
+        store = self._store
+        if store is None:
+            raise ValueError("There is no store. Set RIVETLESS_STORE, e.g. to dynamodb:TABLE.")
+        if isinstance(store, str):
+            store = self._store = open_store(store, clock=self.clock)
+        return await self._stack.enter_async_context(store)
+
+    async def _open_doorbells(self) -> Doorbells:
+        if self.settings.wake_queue_url is None:
+            _log.warning(
+                "No RIVETLESS_WAKE_QUEUE_URL: only the sweeper wakes actors, within a minute."
+            )
+            return NoDoorbells()
+        from rivetless.hosts.aws_lambda.doorbells import AwsDoorbells
+
+        doorbells = AwsDoorbells.from_environment(self.settings.environ, clock=self.clock)
+        return await self._stack.enter_async_context(doorbells)
 
     async def settle(self, end: float) -> None:
         """Wait until nothing is under way; at ``end`` (Unix seconds) cancel what is."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final, Self
+from dataclasses import field
+from typing import Self
 
 from rivetless.frozen import frozen
 from rivetless.hosts.secrets import SECRET_VARIABLE
 
 __all__ = ["Settings"]
-
-_ADMIN_TOKEN: Final = "RIVETLESS_ADMIN_TOKEN"
 
 
 @frozen(kw_only=True)
@@ -21,10 +20,6 @@ class Settings:
     Attributes:
         store: ``RIVETLESS_STORE``, the store's URL.
         wake_queue_url: ``RIVETLESS_WAKE_QUEUE_URL``, the standard queue that wakes go through.
-        wake_queue_arn: ``RIVETLESS_WAKE_QUEUE_ARN``, the same queue as a schedule's target.
-        schedule_group: ``RIVETLESS_SCHEDULE_GROUP``, where schedules are made.
-        schedule_role_arn: ``RIVETLESS_SCHEDULE_ROLE_ARN``, the role they run under.
-        frames_queue_url: ``RIVETLESS_FRAMES_QUEUE_URL``, the FIFO queue of connections' events.
         sockets_endpoint: ``RIVETLESS_SOCKETS_ENDPOINT``, the WebSocket API's management endpoint.
         public_endpoint: ``RIVETLESS_PUBLIC_ENDPOINT``, what ``/metadata`` tells clients.
         admin_token: ``RIVETLESS_ADMIN_TOKEN``.
@@ -32,14 +27,11 @@ class Settings:
         log_level: ``RIVETLESS_LOG_LEVEL``.
         region: ``AWS_REGION``, what ``self.region`` says in actors.
         expose_errors: ``RIVET_EXPOSE_ERRORS``, whether clients see internal errors.
+        environ: all of the environment, for what reads its own part of it.
     """
 
     store: str | None = None
     wake_queue_url: str | None = None
-    wake_queue_arn: str | None = None
-    schedule_group: str | None = None
-    schedule_role_arn: str | None = None
-    frames_queue_url: str | None = None
     sockets_endpoint: str | None = None
     public_endpoint: str | None = None
     admin_token: str | None = None
@@ -47,6 +39,7 @@ class Settings:
     log_level: str = "INFO"
     region: str = "local"
     expose_errors: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -55,17 +48,14 @@ class Settings:
         return cls(
             store=found.get("RIVETLESS_STORE") or None,
             wake_queue_url=found.get("RIVETLESS_WAKE_QUEUE_URL") or None,
-            wake_queue_arn=found.get("RIVETLESS_WAKE_QUEUE_ARN") or None,
-            schedule_group=found.get("RIVETLESS_SCHEDULE_GROUP") or None,
-            schedule_role_arn=found.get("RIVETLESS_SCHEDULE_ROLE_ARN") or None,
-            frames_queue_url=found.get("RIVETLESS_FRAMES_QUEUE_URL") or None,
             sockets_endpoint=found.get("RIVETLESS_SOCKETS_ENDPOINT") or None,
             public_endpoint=found.get("RIVETLESS_PUBLIC_ENDPOINT") or None,
-            admin_token=found.get(_ADMIN_TOKEN) or None,
+            admin_token=found.get("RIVETLESS_ADMIN_TOKEN") or None,
             secret=found.get(SECRET_VARIABLE) or None,
             log_level=found.get("RIVETLESS_LOG_LEVEL") or "INFO",
             region=found.get("AWS_REGION") or found.get("AWS_DEFAULT_REGION") or "local",
             expose_errors=found.get("RIVET_EXPOSE_ERRORS") == "1",
+            environ=found,
         )
 
     def __repr__(self) -> str:
