@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from rivetless.aws.boto import BotoClient
 from rivetless.aws.client import CONNECTIONS, Client
 from rivetless.aws.credentials import Provider, is_loopback
 from rivetless.aws.lean import LeanClient
@@ -71,6 +70,9 @@ def choose_client(
                 connections=connections,
                 ca_bundle=environ.get("AWS_CA_BUNDLE") or None,
             )
+    # A function that starts cold has no use for it.
+    from rivetless.aws.boto import BotoClient
+
     return BotoClient(service, endpoint=endpoint, region=region, connections=connections)
 
 

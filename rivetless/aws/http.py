@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,15 +16,17 @@ from rivetless.aws.client import (
     AnswerLost,
     NotSent,
 )
-from rivetless.clock import Clock, Timeout
+from rivetless.clock import Clock, Timeout, sleep
+from rivetless.frozen import frozen
 
 KEPT_FOR: Final = 20.0
 """Seconds after which an idle connection is not used again: the other side may be closing it."""
 
+_UNSEEN_AFTER: Final = 1.0
 _MOST_HEADER_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """What came back.
 
@@ -101,6 +102,7 @@ class Pool:
             AnswerLost: it broke, or nothing came in time.
         """
         async with self._places:
+            await self._look()
             connection = self._take() or await self._connect()
             answer: Answer | None = None
             try:
@@ -121,6 +123,13 @@ class Pool:
                     self._idle.append(connection)
                 else:
                     connection.writer.close()
+
+    async def _look(self) -> None:
+        """See what was closed while the process was frozen: the event loop has not looked yet."""
+        if self._idle and self._clock.now() - self._idle[-1].idle_since > _UNSEEN_AFTER:
+            # One pass finds it, the next handles it.
+            for _ in range(2):
+                await sleep(self._clock, 0)
 
     def _take(self) -> _Connection | None:
         now = self._clock.now()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from hmac import HMAC
@@ -12,12 +11,14 @@ from hmac import digest as hmac_digest
 from typing import Final
 from urllib.parse import quote
 
+from rivetless.frozen import frozen
+
 __all__ = ["Credentials", "authorization", "timestamp"]
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """Who we are to AWS.
 
@@ -29,9 +30,12 @@ class Credentials:
     """
 
     access_key: str
-    secret_key: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
+    secret_key: str
+    token: str | None = None
     expires_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.access_key!r})"
 
 
 def timestamp(now: float) -> str:

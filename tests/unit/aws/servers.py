@@ -1,6 +1,7 @@
 """An HTTP server on loopback that does what a test tells it."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -21,6 +22,7 @@ class Server:
         self.requests: list[tuple[dict[str, str], bytes]] = []
         self.lines: list[str] = []
         self.connections = 0
+        self.writers: list[asyncio.StreamWriter] = []
         self.hold: Callable[[], Awaitable[object]] | None = None
         self.port = 0
 
@@ -28,8 +30,14 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def hang_up(self) -> None:
+        """Close every connection at once, without a pass of the event loop."""
+        for writer in self.writers:
+            writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.append(writer)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()

@@ -78,6 +78,16 @@ async def test_a_connection_that_was_idle_for_long_is_not_used(server: Server) -
     assert server.connections == 2
 
 
+async def test_what_was_closed_while_the_process_was_frozen_is_not_used(server: Server) -> None:
+    clock = FakeClock()
+    async with make(server.url, clock=clock) as client:
+        await client.call("PutItem", {})
+        server.hang_up()
+        clock.jump(5)
+        await client.call("PutItem", {})
+    assert server.connections == 2
+
+
 async def test_chunked_answers(server: Server, client: LeanClient) -> None:
     server.reply = lambda body: (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -199,8 +209,12 @@ async def test_a_server_that_nobody_vouches_for_gets_nothing(secure: tuple[Serve
 def test_the_sdk_is_not_loaded() -> None:
     code = (
         "import sys; from rivetless.store.urls import open_store; "
-        "open_store('dynamodb:t?endpoint=http://127.0.0.1:1'); "
-        "print(*sys.modules.keys() & {'boto3', 'botocore', 'starlette'})"
+        "from rivetless.aws.management import Management; "
+        "from rivetless.aws.scheduler import Schedules; from rivetless.aws.sqs import Queue; "
+        "there = 'http://127.0.0.1:1'; open_store('dynamodb:t?endpoint=' + there); "
+        "Management(there), Queue('q', endpoint=there); "
+        "Schedules('g', target='q', role='r', endpoint=there); "
+        "print(*sys.modules.keys() & {'boto3', 'botocore', 'rivetless.aws.boto', 'starlette'})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
