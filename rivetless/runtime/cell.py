@@ -38,9 +38,8 @@ from rivetless.store.base import (
     Store,
     StoreError,
     TooLarge,
-    apply,
-    merge,
 )
+from rivetless.store.changes import apply, merge
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from types import TracebackType
@@ -83,6 +84,35 @@ class RecordKey:
 
 
 @frozen
+class Append:
+    """A record whose key the store chooses: the next number of its collection, in this life.
+
+    Keys are 8 bytes that sort as the numbers do (``Append.key``), begin at 1, rise strictly and are
+    never given twice, also not after the record was removed. Who appends at the same time is put
+    in an order; nobody's version moves. A collection that is appended to takes no other keys.
+
+    Attributes:
+        collection: where it is appended.
+        data: the value, opaque to the store.
+        expires_at: as of a ``Record``.
+    """
+
+    collection: Collection
+    data: bytes
+    expires_at: float | None = None
+
+    @staticmethod
+    def key(number: int) -> bytes:
+        """Return the key of the record that was given a number."""
+        return number.to_bytes(8, "big")
+
+    @staticmethod
+    def number(key: bytes) -> int:
+        """Return the number that a key was made of."""
+        return int.from_bytes(key, "big")
+
+
+@frozen
 class Lease:
     """A turn's wish to be left alone, an aid to progress that no data depends on.
 
@@ -150,6 +180,7 @@ class Head:
         replies: the last ``RECENT_REPLIES`` small stored replies, oldest first.
         outbox: effects that are not known to be dispatched yet, by id, oldest first.
         counters: totals kept by addition (unversioned), e.g. ``{"messages": 3}``.
+        sequences: the last number given in each collection that was appended to (unversioned).
         code_version: the highest version of the user's code that wrote this head (versioned
             commits only).
         format: the record format it was written in (versioned commits only).
@@ -168,6 +199,7 @@ class Head:
     replies: tuple[Reply, ...] = ()
     outbox: Mapping[str, Outgoing] = field(default_factory=dict[str, Outgoing])
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    sequences: Mapping[str, int] = field(default_factory=dict[str, int])
     code_version: int = 0
     format: int = RECORD_FORMAT
 
@@ -182,12 +214,13 @@ class Creation:
 
 @frozen
 class Changes:
-    """Everything one commit writes. Frozen; two of them merge into one (``merge``).
+    """Everything one commit writes. Frozen; two of them merge into one (``changes.merge``).
 
     The first group of fields is *versioned*: a commit that sets any of them names the version it
     was prepared on and moves it. The second group is *commutative*: it may also be committed
     without a version, on the condition that the life exists. Within one value removals come before
-    additions, and of two additions of one thing the later one counts.
+    additions, and of two additions of one thing the later one counts. The third group are
+    *conditions* beside the version; where one does not hold, nothing is written.
 
     Attributes:
         commit_id: unique id of this commit, remembered by the head when the commit is versioned;
@@ -202,10 +235,14 @@ class Changes:
         touch: moves the version although nothing else versioned is written.
         puts: records to write, each as a whole.
         deletes: records to remove; removing what is not there is fine.
+        appends: records to write under the next numbers of their collections, in this order.
         outbox_add: effects to remember until they are dispatched.
         outbox_clear: ids of effects that were dispatched.
         counters: amounts to add to the head's counters.
         armed_until: the new hint; not cleared by a later alarm.
+        absent: records that must not exist (one that has expired does not), e.g. one that is put to
+            remember what has arrived; else ``Duplicate``. A key named twice is never absent.
+        at_most: limits of counters; a commit that raises one above its limit is ``Full``.
     """
 
     commit_id: str
@@ -220,10 +257,14 @@ class Changes:
 
     puts: tuple[Record, ...] = ()
     deletes: tuple[RecordKey, ...] = ()
+    appends: tuple[Append, ...] = ()
     outbox_add: tuple[Outgoing, ...] = ()
     outbox_clear: tuple[str, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
     armed_until: float | Keep | None = KEEP
+
+    absent: tuple[RecordKey, ...] = ()
+    at_most: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def versioned(self) -> bool:
@@ -242,94 +283,27 @@ class Changes:
     def touches_head(self) -> bool:
         """Whether these changes write something commutative to the head itself."""
         return bool(
-            self.outbox_add or self.outbox_clear or self.counters or self.armed_until is not KEEP
+            self.appends
+            or self.outbox_add
+            or self.outbox_clear
+            or self.counters
+            or self.armed_until is not KEEP
         )
 
     @property
+    def enriching(self) -> bool:
+        """Whether they add something that a tombstone does not take any more."""
+        return self.versioned or bool(self.puts or self.appends or self.outbox_add)
+
+    @property
+    def appended(self) -> dict[str, int]:
+        """How many records each collection is appended."""
+        return dict(Counter(str(append.collection) for append in self.appends))
+
+    @property
     def empty(self) -> bool:
-        """Whether there is nothing to write at all."""
-        return not (self.versioned or self.puts or self.deletes or self.touches_head)
-
-
-def merge(first: Changes, second: Changes) -> Changes:
-    """Return one ``Changes`` that has the effect of ``first`` and then ``second``.
-
-    The commit id is the second's. Of two values for the same thing the second's wins; a record
-    put by the first and deleted by the second is only deleted. Applying the result differs from
-    applying the two by its versions and commit ids only.
-    """
-    touched = {(r.collection, r.key) for r in second.puts}
-    touched.update((r.collection, r.key) for r in second.deletes)
-    counters = dict(first.counters)
-    for name, amount in second.counters.items():
-        counters[name] = counters.get(name, 0) + amount
-    cleared = set(second.outbox_clear)
-    versions = [c.code_version or 0 for c in (first, second) if c.versioned]
-    return Changes(
-        commit_id=second.commit_id,
-        create=first.create or second.create,
-        state=first.state if second.state is KEEP else second.state,
-        alarm=first.alarm if second.alarm is KEEP else second.alarm,
-        lease=first.lease if second.lease is KEEP else second.lease,
-        replies=(*first.replies, *second.replies)[-RECENT_REPLIES:],
-        destroyed_at=first.destroyed_at if second.destroyed_at is None else second.destroyed_at,
-        code_version=max(versions, default=0) or None,
-        touch=first.touch or second.touch,
-        puts=(*(r for r in first.puts if (r.collection, r.key) not in touched), *second.puts),
-        deletes=(
-            *(r for r in first.deletes if (r.collection, r.key) not in touched),
-            *second.deletes,
-        ),
-        outbox_add=(*(o for o in first.outbox_add if o.id not in cleared), *second.outbox_add),
-        outbox_clear=(*first.outbox_clear, *second.outbox_clear),
-        counters=counters,
-        armed_until=first.armed_until if second.armed_until is KEEP else second.armed_until,
-    )
-
-
-def apply(head: Head | None, actor_id: str, changes: Changes, version: int) -> Head:
-    """Return the head that ``changes`` make of ``head``, at ``version``.
-
-    This is the meaning of a commit. Every store must agree with it; the runtime uses it to know
-    the new head without reading it back.
-    """
-    if head is None or changes.create is not None:
-        if changes.create is None:
-            raise ValueError("changes to a life that does not exist must create it")
-        head = Head(actor_id, changes.create.address, 0, None, changes.create.created_at)
-    outbox = head.outbox
-    if changes.outbox_add or changes.outbox_clear:
-        cleared = set(changes.outbox_clear)
-        kept = {i: o for i, o in outbox.items() if i not in cleared}
-        kept.update((o.id, o) for o in changes.outbox_add)
-        outbox = {o.id: o for o in sorted(kept.values(), key=lambda o: (o.created_at, o.id))}
-    counters = head.counters
-    if changes.counters:
-        counters = dict(counters)
-        for name, amount in changes.counters.items():
-            counters[name] = counters.get(name, 0) + amount
-    dead = changes.destroyed_at is not None or head.destroyed_at is not None
-    return Head(
-        actor_id=actor_id,
-        address=head.address,
-        version=version,
-        state=None if dead else head.state if changes.state is KEEP else changes.state,
-        created_at=head.created_at,
-        destroyed_at=head.destroyed_at if changes.destroyed_at is None else changes.destroyed_at,
-        alarm=None if dead else head.alarm if changes.alarm is KEEP else changes.alarm,
-        armed_until=head.armed_until if changes.armed_until is KEEP else changes.armed_until,
-        lease=None if dead else head.lease if changes.lease is KEEP else changes.lease,
-        commits=(*head.commits, changes.commit_id)[-RECENT_COMMITS:]
-        if changes.versioned
-        else head.commits,
-        replies=() if dead else (*head.replies, *changes.replies)[-RECENT_REPLIES:],
-        outbox=outbox,
-        counters=counters,
-        code_version=max(head.code_version, changes.code_version or 0)
-        if changes.versioned
-        else head.code_version,
-        format=RECORD_FORMAT if changes.versioned else head.format,
-    )
+        """Whether there is nothing to write or to ask at all."""
+        return not (self.versioned or self.puts or self.deletes or self.absent or self.touches_head)
 
 
 @frozen
@@ -399,6 +373,24 @@ class Conflict(StoreError):
 
 class Gone(StoreError):
     """Refused, nothing written: this life does not exist (any more)."""
+
+
+class Duplicate(StoreError):
+    """Refused, nothing written: a record that was to be absent is there."""
+
+
+class Full(StoreError):
+    """Refused, nothing written: a counter would have risen above its limit.
+
+    Attributes:
+        counter: its name.
+        limit: its limit.
+    """
+
+    def __init__(self, counter: str, limit: int) -> None:
+        super().__init__(f"{counter!r} would be more than {limit}")
+        self.counter = counter
+        self.limit = limit
 
 
 class TooLarge(StoreError):
@@ -477,21 +469,25 @@ class Store(Protocol):
             actor_id: the life. With ``changes.create`` it names the life to begin.
             changes: what to write.
             expected: the version the changes were prepared on; 0 with ``create``; ``None`` for
-                changes that are not versioned, which then need only the life: alive if they put
-                records or add to the outbox, alive or a tombstone otherwise. A version given with
-                changes that are not versioned is checked, and does not move.
+                changes that are not versioned, which then need only the life: alive if they are
+                ``enriching``, alive or a tombstone otherwise. A version given with changes that are
+                not versioned is checked, and does not move.
 
         Returns:
             The head's version afterwards: ``expected + 1`` for a versioned commit, else the
             present one.
 
         Raises:
-            Gone: the life does not exist, or is a tombstone and the changes are versioned, put
-                records or add to the outbox. Whatever the version.
+            Gone: the life does not exist, or is a tombstone and the changes are ``enriching``.
+                Whatever the version.
             Conflict: the head is at another version; or ``create`` found a head, be it a tombstone
                 (``drain`` makes room).
             TooLarge: over one of ``capabilities``.
             NewerFormat: versioned, and the head is in a format this code does not know.
+            Full: a counter would rise above its limit in ``at_most``.
+            Duplicate: a record of ``absent`` is there. Of several reasons the first named here is
+                given, except that what no head could allow (a key named twice, a life that begins
+                above a limit) comes first.
             OutcomeUnknown: the acknowledgement was lost.
             ValueError: the call makes no sense (``limits.check``).
         """

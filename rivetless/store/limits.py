@@ -6,10 +6,13 @@ Every store calls ``check`` first, so that all of them refuse the same things wi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from rivetless.keys import partition_of_address, split_actor_id
-from rivetless.store.base import Capabilities, Changes, TooLarge
+from rivetless.store.base import Capabilities, Changes, Duplicate, Full, TooLarge
+
+APPEND_KEY_BYTES: Final = 8
 
 _COMMIT_ID: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
 
@@ -19,6 +22,8 @@ def commit_size(changes: Changes) -> int:
     size = len(changes.state) if isinstance(changes.state, bytes) else 0
     if changes.puts:
         size += sum(len(record.key) + len(record.data) for record in changes.puts)
+    if changes.appends:
+        size += sum(APPEND_KEY_BYTES + len(record.data) for record in changes.appends)
     if changes.deletes:
         size += sum(len(record.key) for record in changes.deletes)
     if changes.replies:
@@ -33,6 +38,8 @@ def check(actor_id: str, changes: Changes, expected: int | None, capabilities: C
 
     Raises:
         TooLarge: over one of the capabilities.
+        Duplicate: a record is to be absent that an earlier part of the commit makes.
+        Full: a life is to begin with a counter above its limit.
         ValueError: a versioned commit names no version; a creation expects another than 0, or its
             actor id belongs to another address; the commit id is not 1 to 64 visible characters.
     """
@@ -45,18 +52,40 @@ def check(actor_id: str, changes: Changes, expected: int | None, capabilities: C
             raise ValueError(f"{actor_id} is no id of {changes.create.address}")
     elif expected is None and changes.versioned:
         raise ValueError("a commit that moves the version has to name the one it was prepared on")
-    return _check_size(changes, capabilities)
+    size = _check_size(changes, capabilities)
+    names = [(name.collection, name.key) for name in changes.absent]
+    if len(set(names)) < len(names):
+        raise Duplicate("the commit makes a record twice that is to be made once")
+    if changes.create is not None:
+        check_counters(changes, {})
+    return size
+
+
+def check_counters(changes: Changes, present: Mapping[str, int]) -> None:
+    """Refuse a commit that raises a counter above its limit.
+
+    Raises:
+        Full: it does.
+    """
+    for name, limit in changes.at_most.items():
+        amount = changes.counters.get(name, 0)
+        if amount > 0 and present.get(name, 0) + amount > limit:
+            raise Full(name, limit)
 
 
 def _check_size(changes: Changes, capabilities: Capabilities) -> int:
     if isinstance(changes.state, bytes):
         _within("state", len(changes.state), capabilities.max_state_bytes)
-    for record in changes.puts:
-        _within("record", len(record.data), capabilities.max_record_bytes)
-        _within("record key", len(record.key), capabilities.max_key_bytes)
-    for name in changes.deletes:
-        _within("record key", len(name.key), capabilities.max_key_bytes)
-    records = len(changes.puts) + len(changes.deletes)
+    for data in (*(r.data for r in changes.puts), *(r.data for r in changes.appends)):
+        _within("record", len(data), capabilities.max_record_bytes)
+    names = (*changes.deletes, *changes.absent)
+    for key in (*(r.key for r in changes.puts), *(name.key for name in names)):
+        _within("record key", len(key), capabilities.max_key_bytes)
+    records = len(changes.puts) + len(changes.deletes) + len(changes.appends)
+    if changes.absent:
+        written = {(record.collection, record.key) for record in changes.puts}
+        written |= {(name.collection, name.key) for name in changes.deletes}
+        records += sum((name.collection, name.key) not in written for name in changes.absent)
     _within("number of records", records, capabilities.max_commit_records)
     size = commit_size(changes)
     _within("commit", size, capabilities.max_commit_bytes)

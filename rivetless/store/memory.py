@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -23,6 +23,7 @@ from rivetless.store.base import (
     Collection,
     Conflict,
     Due,
+    Duplicate,
     Gone,
     Head,
     Host,
@@ -30,9 +31,9 @@ from rivetless.store.base import (
     Record,
     Store,
     Unavailable,
-    apply,
 )
-from rivetless.store.limits import check
+from rivetless.store.changes import apply, numbered
+from rivetless.store.limits import check, check_counters
 
 CAPABILITIES: Final = Capabilities(single_writer=True)
 
@@ -124,6 +125,7 @@ class MemoryStore(Store):
     async def commit(self, actor_id: str, changes: Changes, *, expected: int | None) -> int:
         self._check_open()
         check(actor_id, changes, expected, self._capabilities)
+        numbers: Mapping[str, int] = {}
         life = self._lives.get(actor_id)
         if changes.create is not None:
             present = self._by_address.get(changes.create.address)
@@ -136,18 +138,30 @@ class MemoryStore(Store):
             raise Gone(f"actor {actor_id} does not exist")
         else:
             _fence(life.head, changes, expected)
+            check_counters(changes, life.head.counters)
+            self._check_absent(life, changes)
+            numbers = life.head.sequences
             version = life.head.version + changes.versioned
             life.head = apply(life.head, actor_id, changes, version)
-        self._write_records(actor_id, life, changes)
+        self._write_records(actor_id, life, (*changes.puts, *numbered(changes, numbers)), changes)
         self._note_due(life.head)
         self._drop_expired()
         return life.head.version
 
-    def _write_records(self, actor_id: str, life: _Life, changes: Changes) -> None:
+    def _check_absent(self, life: _Life, changes: Changes) -> None:
+        for name in changes.absent:
+            records = life.collections.get(name.collection)
+            record = None if records is None else records.by_key.get(name.key)
+            if record is not None and self._live(record):
+                raise Duplicate(f"actor {life.head.actor_id} has record {name.key!r}")
+
+    def _write_records(
+        self, actor_id: str, life: _Life, written: Sequence[Record], changes: Changes
+    ) -> None:
         for name in changes.deletes:
             if (records := life.collections.get(name.collection)) is not None:
                 records.delete(name.key)
-        for record in changes.puts:
+        for record in written:
             life.collections.setdefault(record.collection, _Records()).put(record)
             if record.expires_at is not None:
                 where = (actor_id, record.collection, record.key)
@@ -271,7 +285,7 @@ class MemoryStore(Store):
 
 def _fence(head: Head, changes: Changes, expected: int | None) -> None:
     dead = head.destroyed_at is not None
-    if dead and (changes.versioned or changes.puts or changes.outbox_add):
+    if dead and changes.enriching:
         raise Gone(f"actor {head.actor_id} was destroyed")
     if expected is not None and expected != head.version:
         raise Conflict(head.actor_id, head)

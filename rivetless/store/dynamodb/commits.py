@@ -8,7 +8,7 @@ wrong the service refuses and shows the head, and the plan is made again with th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rivetless.store.base import (
@@ -22,9 +22,11 @@ from rivetless.store.base import (
     Gone,
     Lease,
 )
+from rivetless.store.changes import numbered
 from rivetless.store.dynamodb import items, table
 from rivetless.store.dynamodb.expressions import Expression
 from rivetless.store.dynamodb.items import Item, Place, Value
+from rivetless.store.limits import check_counters
 
 MOST_ITEMS: Final = 100
 """Requests in a transaction."""
@@ -56,17 +58,19 @@ MOST_BLIND_ENTRIES: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a head's version determines and a commit on it needs. Remembered, so not read again.
+    """What a commit needs to know of the head it is made on. Remembered, so not read again.
 
     Attributes:
-        version: the version.
+        version: the version, which determines the next two.
         replied: how many replies the head has had.
         code: the highest code version that wrote it.
+        sequences: the last number that was given in each collection, as far as we have heard.
     """
 
     version: int
     replied: int = 0
     code: int = 0
+    sequences: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
     def of(cls, head: Item) -> Known:
@@ -75,26 +79,35 @@ class Known:
             items.as_int(head[table.VERSION]),
             items.as_int(head.get(table.REPLIED)),
             items.as_int(head.get(table.CODE)),
+            items.sequences(head),
         )
 
     def after(self, changes: Changes) -> Known:
-        """Return what a versioned commit makes of it."""
+        """Return what a commit makes of it."""
+        sequences = self.sequences
+        if changes.appends:
+            sequences = dict(sequences)
+            for name, count in changes.appended.items():
+                sequences[name] = sequences.get(name, 0) + count
+        if not changes.versioned:
+            return replace(self, sequences=sequences)
         dead = changes.destroyed_at is not None
         return Known(
             self.version + 1,
             0 if dead else self.replied + len(changes.replies[-RECENT_REPLIES:]),
             max(self.code, changes.code_version or 0),
+            sequences,
         )
 
 
-def needs_known(changes: Changes) -> bool:
-    """Say whether a commit's plan takes a ``Known``."""
-    return changes.versioned and (bool(changes.replies) or changes.code_version is not None)
-
-
-def needs_head(changes: Changes) -> bool:
-    """Say whether a commit's plan takes the head itself."""
-    return len(changes.outbox_add) + len(changes.outbox_clear) > MOST_BLIND_ENTRIES
+def needs_head(changes: Changes, expected: int | None, known: Known | None) -> bool:
+    """Say whether a commit's plan takes the head itself, or more than is known of it."""
+    if len(changes.outbox_add) + len(changes.outbox_clear) > MOST_BLIND_ENTRIES:
+        return True
+    if known is None and changes.appends:
+        return True
+    needs_version = changes.versioned and (bool(changes.replies) or bool(changes.code_version))
+    return needs_version and (known is None or known.version != expected)
 
 
 # -- the head ------------------------------------------------------------------------------------
@@ -106,6 +119,8 @@ def plan(
     expected: int | None,
     known: Known | None,
     head: Item | None,
+    *,
+    reserved: bool = False,
 ) -> Expression:
     """Return what a commit to a life does to its head.
 
@@ -113,19 +128,28 @@ def plan(
         place: where the life is.
         changes: what is committed.
         expected: the version it was prepared on.
-        known: of that version, where ``needs_known``.
+        known: of the head.
         head: the head as it was a moment ago, where a plan without it was refused.
+        reserved: whether the numbers behind the known ones are ours already.
     """
     plan = Expression(place.head)
     plan.require(f"{table.LIFE} = {plan.value(items.binary(place.life))}")
-    if changes.versioned or changes.puts or changes.outbox_add:
+    if changes.enriching:
         plan.require(f"attribute_not_exists({table.DIED})")
     if expected is not None:
         plan.require(f"{table.VERSION} = {plan.value(items.number(expected))}")
         if changes.versioned:
-            _plan_versioned(plan, changes, expected + 1, known)
+            fits = known is not None and known.version == expected
+            _plan_versioned(plan, changes, expected + 1, known if fits else None)
     for name, amount in changes.counters.items():
-        plan.add(f"{table.COUNTERS}.{plan.name(name)}", items.number(amount))
+        path = f"{table.COUNTERS}.{plan.name(name)}"
+        plan.add(path, items.number(amount))
+        if amount > 0 and (limit := changes.at_most.get(name)) is not None:
+            room = f"{path} <= {plan.value(items.number(limit - amount))}"
+            # What is not there yet is nothing.
+            plan.require(f"(attribute_not_exists({path}) OR {room})" if amount <= limit else room)
+    if changes.appends and known is not None and not reserved:
+        _plan_sequences(plan, changes, known.sequences)
     _plan_number(plan, table.ARMED, changes.armed_until)
     if changes.outbox_add or changes.outbox_clear:
         plan.add(table.OUTBOX_REV, items.number(1))
@@ -170,6 +194,27 @@ def _plan_versioned(plan: Expression, changes: Changes, version: int, known: Kno
             path = f"{table.REPLIES}.{plan.name(items.reply_slot(count))}"
             plan.set(path, items.pack_reply(reply))
         plan.set(table.REPLIED, items.number(known.replied + len(latest)))
+
+
+def _plan_sequences(plan: Expression, changes: Changes, last: Mapping[str, int]) -> None:
+    """Take the next numbers, if nobody has taken any since we heard of the last ones."""
+    for name, count in changes.appended.items():
+        path = table.SEQUENCE + name
+        if name in last:
+            plan.require(f"{path} = {plan.value(items.number(last[name]))}")
+        else:
+            plan.require(f"attribute_not_exists({path})")
+        plan.set(path, items.number(last.get(name, 0) + count))
+
+
+def reserve(place: Place, changes: Changes) -> Expression:
+    """Return what takes the next numbers whatever the last ones are; the answer shows which."""
+    plan = Expression(place.head)
+    plan.require(f"{table.LIFE} = {plan.value(items.binary(place.life))}")
+    plan.require(f"attribute_not_exists({table.DIED})")
+    for name, count in changes.appended.items():
+        plan.add(table.SEQUENCE + name, items.number(count))
+    return plan
 
 
 def _plan_number(plan: Expression, name: str, value: object) -> None:
@@ -234,7 +279,14 @@ def state_value(state: bytes, version: int) -> tuple[str, Value]:
     return table.CHUNKS, {"M": {"n": items.number(count), "v": items.number(version)}}
 
 
-def beside(name: str, place: Place, changes: Changes, version: int) -> list[dict[str, Any]]:
+def beside(
+    name: str,
+    place: Place,
+    changes: Changes,
+    version: int,
+    last: Mapping[str, int],
+    now: float,
+) -> list[dict[str, Any]]:
     """Return a transaction's requests for the items beside the head.
 
     Args:
@@ -242,9 +294,45 @@ def beside(name: str, place: Place, changes: Changes, version: int) -> list[dict
         place: where the life is.
         changes: what is committed.
         version: the head's afterwards.
+        last: the numbers behind which records are appended.
+        now: what has expired by then is absent.
     """
     puts = {(record.collection, record.key): record for record in changes.puts}
-    written = [items.record_item(place, record) for record in puts.values()]
+    deletes: dict[tuple[Collection, bytes], None] = {
+        (key.collection, key.key): None for key in changes.deletes
+    }
+    absent = {(key.collection, key.key) for key in changes.absent}
+    if changes.create is not None:  # a life that begins has nothing to delete, or to find
+        deletes.clear()
+        absent.clear()
+    requests: list[dict[str, Any]] = []
+
+    def request(kind: str, fields: dict[str, Any], *, if_absent: bool) -> None:
+        condition = items.is_absent(now) if if_absent else {}
+        requests.append({kind: {"TableName": name, **fields, **condition}})
+
+    for where, record in puts.items():
+        request("Put", {"Item": items.record_item(place, record)}, if_absent=where in absent)
+    for where in deletes:
+        if where not in puts:
+            request("Delete", {"Key": _child(place, where)}, if_absent=where in absent)
+    for where in absent:
+        if where not in puts and where not in deletes:
+            request("ConditionCheck", {"Key": _child(place, where)}, if_absent=True)
+    for record in numbered(changes, last):
+        request("Put", {"Item": items.record_item(place, record)}, if_absent=False)
+    for item in _chunks(place, changes, version):
+        request("Put", {"Item": item}, if_absent=False)
+    return requests
+
+
+def _child(place: Place, where: tuple[Collection, bytes]) -> dict[str, Value]:
+    collection, key = where
+    return place.child(collection.encode(), key)
+
+
+def _chunks(place: Place, changes: Changes, version: int) -> list[dict[str, Value]]:
+    """Return the pieces of a state that is too large for the head."""
     state = changes.state
     if (
         isinstance(state, bytes)
@@ -253,22 +341,13 @@ def beside(name: str, place: Place, changes: Changes, version: int) -> list[dict
         and changes.versioned
     ):
         stamp = {table.STAMP: items.number(version)}
-        for number, start in enumerate(range(0, len(state), CHUNK)):
-            data = {table.STATE: items.binary(state[start : start + CHUNK])}
-            written.append(place.child(table.CHUNK_LETTER, bytes([number])) | data | stamp)
-    requests: list[dict[str, Any]] = [
-        {"Put": {"TableName": name, "Item": item}} for item in written
-    ]
-    if changes.create is None:  # a life that begins has nothing to delete
-        deletes: dict[tuple[Collection, bytes], None] = {
-            (key.collection, key.key): None for key in changes.deletes
-        }
-        requests += [
-            {"Delete": {"TableName": name, "Key": place.child(collection.encode(), key)}}
-            for collection, key in deletes
-            if (collection, key) not in puts
+        return [
+            place.child(table.CHUNK_LETTER, bytes([number]))
+            | {table.STATE: items.binary(state[start : start + CHUNK])}
+            | stamp
+            for number, start in enumerate(range(0, len(state), CHUNK))
         ]
-    return requests
+    return []
 
 
 # -- refusals ------------------------------------------------------------------------------------
@@ -281,15 +360,17 @@ def fence(actor_id: str, place: Place, changes: Changes, expected: int | None, h
         Gone: it is another life, or a tombstone that takes no such changes.
         Conflict: it is at another version.
         NewerFormat: newer code wrote it.
+        Full: a counter would rise above its limit.
     """
     if head[table.LIFE]["B"] != place.life:
         raise Gone(f"actor {actor_id} does not exist")
-    if items.is_dead(head) and (changes.versioned or changes.puts or changes.outbox_add):
+    if items.is_dead(head) and changes.enriching:
         raise Gone(f"actor {actor_id} was destroyed")
     if expected is not None and expected != items.as_int(head[table.VERSION]):
         raise conflict(actor_id, head)
     if changes.versioned:
         items.check_format(head)
+    check_counters(changes, items.counters(head))
 
 
 def conflict(actor_id: str, head: Item) -> Conflict:

@@ -237,6 +237,21 @@ def commits(item: Item) -> tuple[str, ...]:
     return (*ring[turn:], *ring[:turn])
 
 
+def sequences(item: Item) -> dict[str, int]:
+    """Return the last number given in each collection of a head."""
+    return {
+        name.removeprefix(table.SEQUENCE): as_int(value)
+        for name, value in item.items()
+        if name.startswith(table.SEQUENCE)
+    }
+
+
+def counters(item: Item) -> dict[str, int]:
+    """Return a head's counters."""
+    found: Mapping[str, Value] = item[table.COUNTERS]["M"]
+    return {name: as_int(value) for name, value in found.items()}
+
+
 def is_dead(item: Item) -> bool:
     """Say whether a head is a tombstone."""
     return table.DIED in item
@@ -277,7 +292,6 @@ def head(item: Item, state: bytes | None = None) -> Head:
     died = as_float(item.get(table.DIED))
     if table.STATE in item:
         state = item[table.STATE]["B"]
-    counters: Mapping[str, Value] = item[table.COUNTERS]["M"]
     return Head(
         actor_id=place_of(item).actor_id,
         address=address_of(item),
@@ -291,7 +305,8 @@ def head(item: Item, state: bytes | None = None) -> Head:
         commits=commits(item),
         replies=replies(item),
         outbox=outbox(item),
-        counters={name: as_int(value) for name, value in counters.items()},
+        counters=counters(item),
+        sequences=sequences(item),
         code_version=as_int(item.get(table.CODE)),
         format=as_int(item[table.FORMAT]),
     )
@@ -333,6 +348,8 @@ def new_head(actor_id: str, creation: Creation, changes: Changes) -> dict[str, V
         table.OUTBOX: {"M": {name: pack_outgoing(entry) for name, entry in entries.items()}},
         table.COUNTERS: {"M": {name: number(n) for name, n in changes.counters.items()}},
     }
+    for name, count in changes.appended.items():
+        item[table.SEQUENCE + name] = number(count)
     if kept:
         item[table.REPLIED] = number(len(kept))
     if entries:
@@ -364,6 +381,14 @@ def record_item(place: Place, record: Record) -> dict[str, Value]:
     if record.host is not None:
         item[table.HOST] = text(record.host)
     return item
+
+
+def is_absent(now: float) -> dict[str, Any]:
+    """Return the condition that a record is not there, or has expired."""
+    return {
+        "ConditionExpression": f"attribute_not_exists({table.PK}) OR {table.EXPIRES} <= :now",
+        "ExpressionAttributeValues": {":now": number(now)},
+    }
 
 
 def record(item: Item) -> Record:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
@@ -19,6 +20,7 @@ from rivetless.store.base import (
     Changes,
     Collection,
     Due,
+    Duplicate,
     Gone,
     Head,
     Host,
@@ -39,6 +41,8 @@ from rivetless.store.limits import check
 _REMEMBERED: Final = 10_000
 _ATTEMPTS: Final = 30
 _QUICK_ATTEMPTS: Final = 3
+_OPTIMISTIC_ATTEMPTS: Final = 2
+_NO_NUMBERS: Final[Mapping[str, int]] = {}
 
 
 class DynamoDBStore(Store):
@@ -199,7 +203,7 @@ class DynamoDBStore(Store):
             "ConditionExpression": f"attribute_not_exists({table.PK})",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
-        beside = commits.beside(self._table, place, changes, 1)
+        beside = commits.beside(self._table, place, changes, 1, _NO_NUMBERS, self._clock.now())
         try:
             if beside:
                 await self._transact([{"Put": put}, *beside])
@@ -216,36 +220,69 @@ class DynamoDBStore(Store):
         self, actor_id: str, place: Place, changes: Changes, expected: int | None
     ) -> int:
         version = (expected or 0) + 1 if changes.versioned else 0
-        beside = commits.beside(self._table, place, changes, version)
         known = self._known.get(actor_id)
-        if known is not None and known.version != expected:
-            known = None
         head: Item | None = None
-        if commits.needs_head(changes) or (known is None and commits.needs_known(changes)):
+        if commits.needs_head(changes, expected, known):
             head = await self._fenced_head(actor_id, place, changes, expected)
             known = Known.of(head)
+        reserved = False
         for attempt in range(_ATTEMPTS):
-            plan = commits.plan(place, changes, expected, known, head)
+            plan = commits.plan(place, changes, expected, known, head, reserved=reserved)
+            last = _NO_NUMBERS if known is None else known.sequences
+            beside = commits.beside(self._table, place, changes, version, last, self._clock.now())
             try:
                 present = await self._write(plan, beside, show_version=expected is None)
             except ConditionFailed as failed:
+                if failed.place:
+                    raise Duplicate(
+                        f"actor {actor_id} has a record that was to be absent"
+                    ) from None
                 head = failed.item
                 if head is None:
                     raise Gone(f"actor {actor_id} does not exist") from None
                 commits.fence(actor_id, place, changes, expected, head)
+                if not reserved:
+                    known = Known.of(head)
             else:
+                self._note(actor_id, known, changes, expected)
                 if changes.versioned:
-                    if known is None:
-                        self._known.pop(actor_id, None)
-                    else:
-                        self._remember(actor_id, known.after(changes))
                     return version
                 if expected is not None:
                     return expected
                 return present if present is not None else await self._version_after(place)
-            if attempt >= _QUICK_ATTEMPTS:
+            if changes.appends and known is not None and not reserved:
+                if attempt >= _OPTIMISTIC_ATTEMPTS:
+                    known = await self._reserve(actor_id, place, changes, known)
+                    reserved = True
+            elif attempt >= _QUICK_ATTEMPTS:
                 await sleep(self._clock, self._caller.pause(attempt))
-        raise Unavailable("DynamoDB: the actor's outbox is changed faster than it can be read")
+        raise Unavailable("DynamoDB: the actor's head is changed faster than it can be read")
+
+    async def _reserve(self, actor_id: str, place: Place, changes: Changes, known: Known) -> Known:
+        """Take the next numbers in advance, so that nobody comes in between any more.
+
+        Those of a commit that comes to nothing are left out for ever.
+        """
+        request = commits.reserve(place, changes).update(self._table) | {
+            "ReturnConsumedCapacity": "TOTAL",
+            "ReturnValues": "UPDATED_NEW",
+        }
+        try:
+            answer = await self._caller.call("UpdateItem", request, repeatable=True)
+        except ConditionFailed:
+            raise Gone(f"actor {actor_id} does not exist") from None
+        taken = items.sequences(cast("Item", answer.get("Attributes", {})))
+        before = {name: taken[name] - count for name, count in changes.appended.items()}
+        return replace(known, sequences={**known.sequences, **before})
+
+    def _note(
+        self, actor_id: str, known: Known | None, changes: Changes, expected: int | None
+    ) -> None:
+        """Remember what a commit has made of the head."""
+        if known is not None and (not changes.versioned or known.version == expected):
+            self._remember(actor_id, known.after(changes))
+        else:
+            self._known.pop(actor_id, None)
 
     async def _write(
         self, plan: Expression, beside: list[dict[str, Any]], *, show_version: bool

@@ -60,6 +60,7 @@ OUTBOX_AT: Final = "outbox_at"  # N: the oldest entry's created_at; absent if no
 OUTBOX_REV: Final = "outbox_rev"  # N: moves with every change of the outbox
 COUNTERS: Final = "counters"  # M: name -> N
 ARMED: Final = "armed"  # N
+SEQUENCE: Final = "seq_"  # N: with a collection's letter behind it, the last number given there
 
 # -- records, chunks, hosts ----------------------------------------------------------------------
 

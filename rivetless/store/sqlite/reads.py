@@ -30,7 +30,7 @@ _LAST_LIFE: Final = (1 << 56) - 1
 _HEAD: Final = """
     SELECT n, id, version, format, code_version, created_at, destroyed_at, alarm, armed_until,
         outbox_at, spilled, namespace, name, key, lease, counters, commits, state,
-        EXISTS (SELECT 1 FROM replies WHERE head = heads.n)
+        EXISTS (SELECT 1 FROM replies WHERE head = heads.n), sequences
     FROM heads
 """
 # A range even for an address: its life is unknown. There is at most one.
@@ -140,7 +140,8 @@ def _head(db: Database, row: Sequence[Any], ref: Address | str) -> Head:
         outbox={}
         if outbox_at is None
         else {entry[0]: Outgoing(*entry) for entry in db.execute(_OUTBOX, (n,))},
-        counters={} if row[15] is None else json.loads(row[15]),
+        counters=decode_numbers(row[15]),
+        sequences=decode_numbers(row[19]),
         code_version=row[4],
         format=row[3],
     )
@@ -148,6 +149,11 @@ def _head(db: Database, row: Sequence[Any], ref: Address | str) -> Head:
 
 def _key(text: str) -> Key:
     return parse(text)
+
+
+def decode_numbers(text: str | None) -> dict[str, int]:
+    """Return numbers by name, kept as JSON."""
+    return {} if text is None else dict(json.loads(text))
 
 
 def encode_lease(lease: Lease) -> str:

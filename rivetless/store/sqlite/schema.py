@@ -90,6 +90,8 @@ MIGRATIONS: Final = (
         expires_at REAL NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    # -- 2: the last number given in each collection that was appended to, as JSON ---------------
+    "ALTER TABLE heads ADD COLUMN sequences TEXT;",
 )
 """What brings a file from each schema version to the next; ``user_version`` counts them."""
 

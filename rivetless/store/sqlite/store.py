@@ -221,8 +221,9 @@ class SQLiteStore(Store):
 
     async def commit(self, actor_id: str, changes: Changes, *, expected: int | None) -> int:
         size = check(actor_id, changes, expected, CAPABILITIES)
+        now = self._clock.now()
         return await self._writer.write(
-            lambda db: writes.commit(db, actor_id, changes, expected), size
+            lambda db: writes.commit(db, actor_id, changes, expected, now), size
         )
 
     async def records(

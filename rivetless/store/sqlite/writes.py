@@ -16,15 +16,21 @@ from rivetless.store.base import (
     RECENT_COMMITS,
     RECENT_REPLIES,
     RECORD_FORMAT,
+    Append,
     Changes,
     Conflict,
     Creation,
+    Duplicate,
     Gone,
     Head,
     Host,
     NewerFormat,
+    Record,
+    RecordKey,
     Reply,
 )
+from rivetless.store.changes import numbered
+from rivetless.store.limits import check_counters
 from rivetless.store.sqlite import reads
 from rivetless.store.sqlite.driver import Database
 
@@ -32,7 +38,8 @@ MOST_INLINE_STATE: Final = 2048
 """Bytes; a larger state has a row of its own. One page holds the head with a state of this size."""
 
 _FENCE: Final = """
-    SELECT n, version, format, code_version, destroyed_at, alarm, outbox_at, spilled, counters
+    SELECT n, version, format, code_version, destroyed_at, alarm, outbox_at, spilled, counters,
+        sequences
     FROM heads WHERE id = ?
 """
 _PRESENT: Final = "SELECT id FROM heads WHERE id BETWEEN ? AND ?"
@@ -65,6 +72,12 @@ _PUT_RECORD: Final = """
     ON CONFLICT DO UPDATE SET expires_at = excluded.expires_at, host = excluded.host,
         data = excluded.data
 """
+_HAS_RECORD: Final = """
+    SELECT EXISTS (
+        SELECT 1 FROM records
+        WHERE head = ? AND collection = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)
+    )
+"""
 _DELETE_RECORD: Final = "DELETE FROM records WHERE head = ? AND collection = ? AND key = ?"
 _TOMBSTONE: Final = "SELECT n, destroyed_at, outbox_at FROM heads WHERE id = ?"
 _DRAIN: Final = """
@@ -79,7 +92,7 @@ _PURGE: Final = """
 """
 
 
-def commit(db: Database, actor_id: str, changes: Changes, expected: int | None) -> int:
+def commit(db: Database, actor_id: str, changes: Changes, expected: int | None, now: float) -> int:
     """Make a commit; see ``Store.commit``, whose limits the caller has checked.
 
     Returns:
@@ -90,19 +103,25 @@ def commit(db: Database, actor_id: str, changes: Changes, expected: int | None) 
     row = db.execute(_FENCE, (actor_id,)).get
     if row is None:
         raise Gone(f"actor {actor_id} does not exist")
-    n, version, form, code_version, destroyed_at, alarm, outbox_at, spilled, counters = row
+    n, version, form, code_version, destroyed_at, alarm, outbox_at, spilled = row[:8]
+    counters, sequences = map(reads.decode_numbers, row[8:])
     versioned = changes.versioned
-    if destroyed_at is not None and (versioned or changes.puts or changes.outbox_add):
+    if destroyed_at is not None and changes.enriching:
         raise Gone(f"actor {actor_id} was destroyed")
     if expected is not None and expected != version:
         raise Conflict(actor_id, _load_for_conflict(db, actor_id))
+
+    if versioned and form > RECORD_FORMAT:
+        raise reads.newer_format(actor_id, form)
+    check_counters(changes, counters)
+    for name in changes.absent:
+        if db.execute(_HAS_RECORD, (n, name.collection.value, name.key, now)).get:
+            raise Duplicate(f"actor {actor_id} has record {name.key!r}")
 
     columns: dict[str, Any] = {}
     commits = None
     if versioned:
         if form != RECORD_FORMAT:
-            if form > RECORD_FORMAT:
-                raise reads.newer_format(actor_id, form)
             columns["format"] = RECORD_FORMAT
         # Every versioned commit adds one id, so the version tells how many there are.
         commits = _FIRST_COMMITS if version < RECENT_COMMITS else _LATER_COMMITS
@@ -135,10 +154,14 @@ def commit(db: Database, actor_id: str, changes: Changes, expected: int | None) 
         columns["armed_until"] = changes.armed_until
     if changes.counters:
         columns["counters"] = _add(counters, changes.counters)
+    appended = numbered(changes, sequences)
+    if appended:
+        last = {record.collection.value: Append.number(record.key) for record in appended}
+        columns["sequences"] = json.dumps(sequences | last)
     if columns:
         _update(db, n, columns, commits, changes.commit_id)
-    if changes.deletes or changes.puts:
-        _write_records(db, n, changes)
+    if changes.deletes or changes.puts or appended:
+        _write_records(db, n, changes.deletes, (*changes.puts, *appended))
     return int(version)
 
 
@@ -190,16 +213,18 @@ def _write_outbox(db: Database, n: int, changes: Changes) -> float | None:
     return oldest
 
 
-def _write_records(db: Database, n: int, changes: Changes) -> None:
-    for name in changes.deletes:
+def _write_records(
+    db: Database, n: int, deletes: Sequence[RecordKey], puts: Sequence[Record]
+) -> None:
+    for name in deletes:
         db.execute(_DELETE_RECORD, (n, name.collection.value, name.key))
-    for record in changes.puts:
+    for record in puts:
         bindings = (record.key, record.expires_at, record.host, record.data)
         db.execute(_PUT_RECORD, (n, record.collection.value, *bindings))
 
 
-def _add(counters: str | None, amounts: Mapping[str, int]) -> str:
-    totals: dict[str, int] = {} if counters is None else json.loads(counters)
+def _add(counters: Mapping[str, int], amounts: Mapping[str, int]) -> str:
+    totals = dict(counters)
     for name, amount in amounts.items():
         totals[name] = totals.get(name, 0) + amount
     return json.dumps(totals)

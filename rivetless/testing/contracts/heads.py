@@ -24,9 +24,8 @@ from rivetless.store.base import (
     Reply,
     Store,
     TooLarge,
-    apply,
-    merge,
 )
+from rivetless.store.changes import apply, merge
 from rivetless.testing.contracts.base import (
     Contract,
     address,

@@ -40,8 +40,8 @@ from rivetless.store.base import (
     StoreError,
     TooLarge,
     Unavailable,
-    apply,
 )
+from rivetless.store.changes import apply
 from rivetless.store.memory import MemoryStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts import strategies

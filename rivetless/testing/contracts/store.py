@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from rivetless.testing.contracts.appends import AppendContract
 from rivetless.testing.contracts.fences import FenceContract
 from rivetless.testing.contracts.heads import HeadContract
 from rivetless.testing.contracts.records import RecordContract
 from rivetless.testing.contracts.sweeps import SweepContract
 
 
-class StoreContract(FenceContract, HeadContract, RecordContract, SweepContract):
+class StoreContract(AppendContract, FenceContract, HeadContract, RecordContract, SweepContract):
     """What every store must do. Subclass it and override the ``store`` fixture.
 
     Fixtures to override:

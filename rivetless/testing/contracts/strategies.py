@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from hypothesis import strategies as st
 
-from rivetless.store.base import Changes, Collection, Lease, Outgoing, Record, RecordKey, Reply
+from rivetless.store.base import (
+    Append,
+    Changes,
+    Collection,
+    Lease,
+    Outgoing,
+    Record,
+    RecordKey,
+    Reply,
+)
 from rivetless.testing.contracts.base import commit_id
 
 START: Final = 1_700_000_000.0
@@ -21,6 +30,12 @@ entry_ids: Final = st.sampled_from(["o1", "o2", "o3", "o4"])
 
 records: Final = st.builds(Record, collections, keys, values, st.none() | times, st.none() | hosts)
 record_keys: Final = st.builds(RecordKey, collections, keys)
+appends: Final = st.builds(
+    Append,
+    st.sampled_from([Collection.MESSAGE, Collection.DEAD]),
+    st.binary(max_size=8),
+    st.none() | times,
+)
 leases: Final = st.builds(
     Lease, texts, times, st.lists(texts, max_size=2).map(tuple), st.booleans()
 )
@@ -45,12 +60,20 @@ _VERSIONED: Final[dict[str, st.SearchStrategy[Any]]] = {
 _COMMUTATIVE: Final[dict[str, st.SearchStrategy[Any]]] = {
     "puts": _some(records),
     "deletes": _some(record_keys),
+    "appends": _some(appends),
     "outbox_add": _some(outgoings),
     "outbox_clear": _some(entry_ids),
     "counters": counters,
     "armed_until": st.none() | times,
     "code_version": st.integers(1, 3),
 }
+_CONDITIONS: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "absent": _some(record_keys),
+    "at_most": counters,
+}
+
+
+_SomeChanges: TypeAlias = st.SearchStrategy[Changes]
 
 
 def _make(fields: dict[str, Any]) -> Changes:
@@ -58,19 +81,27 @@ def _make(fields: dict[str, Any]) -> Changes:
 
 
 def changes(*, versioned: bool) -> st.SearchStrategy[Changes]:
-    """Return changes that move the version, or such that do not."""
-    commutative = st.fixed_dictionaries({}, optional=_COMMUTATIVE)
+    """Return changes that move the version, or such that do not; with conditions, at times."""
+    return _changes(versioned, _COMMUTATIVE) | _changes(versioned, _COMMUTATIVE | _CONDITIONS)
+
+
+def _changes(versioned: bool, others: dict[str, st.SearchStrategy[Any]]) -> _SomeChanges:
     if not versioned:
-        return commutative.map(_make)
-    return st.sampled_from(sorted(_VERSIONED)).flatmap(_with).map(_make)
+        return st.fixed_dictionaries({}, optional=others).map(_make)
 
+    def with_one(name: str) -> st.SearchStrategy[dict[str, Any]]:
+        """Return fields of which one is always there."""
+        rest = {other: s for other, s in (_VERSIONED | others).items() if other != name}
+        return st.fixed_dictionaries({name: _VERSIONED[name]}, optional=rest)
 
-def _with(name: str) -> st.SearchStrategy[dict[str, Any]]:
-    """Return fields of which one is always there."""
-    others = {other: s for other, s in (_VERSIONED | _COMMUTATIVE).items() if other != name}
-    return st.fixed_dictionaries({name: _VERSIONED[name]}, optional=others)
+    return st.sampled_from(sorted(_VERSIONED)).flatmap(with_one).map(_make)
 
 
 def any_changes() -> st.SearchStrategy[Changes]:
     """Return changes of both kinds."""
     return changes(versioned=True) | changes(versioned=False)
+
+
+def unconditional_changes() -> st.SearchStrategy[Changes]:
+    """Return changes of both kinds that only a version or the end of a life can refuse."""
+    return _changes(True, _COMMUTATIVE) | _changes(False, _COMMUTATIVE)

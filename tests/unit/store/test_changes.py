@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from rivetless.keys import Address, actor_id
 from rivetless.store.base import (
     RECORD_FORMAT,
+    Append,
     Changes,
     Collection,
     Creation,
     Head,
     Record,
     RecordKey,
-    apply,
-    merge,
 )
+from rivetless.store.changes import apply, merge
 from rivetless.store.limits import commit_size
 from rivetless.testing.contracts import strategies
 
@@ -25,7 +25,7 @@ ADDRESS = Address("default", "counter", ("a",))
 ID = actor_id(ADDRESS, 1)
 NEWBORN = apply(None, ID, Changes("c0", create=Creation(ADDRESS, 1.0), state=b"s"), 1)
 
-some_changes = strategies.any_changes()
+some_changes = strategies.unconditional_changes()
 
 
 def forget(head: Head) -> Head:
@@ -59,6 +59,26 @@ def test_merged_changes_do_what_each_would(steps: list[Changes]) -> None:
     assert list(apply(NEWBORN, ID, together, 2).outbox) == list(head.outbox)
     assert grouped == records
     assert together.commit_id == steps[-1].commit_id
+
+
+@given(st.lists(strategies.any_changes(), min_size=1, max_size=5), st.lists(strategies.records))
+def test_merged_changes_are_refused_where_one_would_be(
+    steps: list[Changes], present: list[Record]
+) -> None:
+    before: dict[tuple[str, bytes], Record] = {
+        (record.collection, record.key): record for record in present
+    }
+
+    def absent(changes: Changes, records: dict[tuple[str, bytes], Record]) -> bool:
+        names = [(name.collection, name.key) for name in changes.absent]
+        return len(set(names)) == len(names) and records.keys().isdisjoint(names)
+
+    records, together, taken = dict(before), steps[0], True
+    for step in steps:
+        taken = taken and absent(step, records)
+        records_after(records, step)
+        together = together if step is steps[0] else merge(together, step)
+    assert absent(together, before) == taken
 
 
 @given(some_changes, some_changes, some_changes)
@@ -108,6 +128,8 @@ def test_empty_changes_are_empty() -> None:
     assert Changes("c", code_version=3).empty
     assert not Changes("c", armed_until=None).empty
     assert not Changes("c", deletes=(RecordKey(Collection.REPLY, b""),)).empty
+    assert not Changes("c", absent=(RecordKey(Collection.REPLY, b""),)).empty
+    assert not Changes("c", appends=(Append(Collection.MESSAGE, b""),)).empty
 
 
 def test_size_counts_values_and_keys() -> None:
@@ -116,6 +138,7 @@ def test_size_counts_values_and_keys() -> None:
         state=b"12345",
         puts=(Record(Collection.REPLY, b"ab", b"cde"),),
         deletes=(RecordKey(Collection.REPLY, b"abcd"),),
+        appends=(Append(Collection.MESSAGE, b"abc"),),
     )
-    assert commit_size(changes) == 5 + 5 + 4
+    assert commit_size(changes) == 5 + 5 + 4 + 11
     assert commit_size(Changes("c", state=None)) == 0

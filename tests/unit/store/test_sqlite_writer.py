@@ -147,8 +147,8 @@ async def test_mistake_in_one_commit_is_its_own(
         lives = [await begin(store) for _ in range(5)]
         commit = writes.commit
 
-        def fail(db: Database, actor: str, made: Changes, expected: int | None) -> int:
-            version = commit(db, actor, made, expected)
+        def fail(db: Database, actor: str, made: Changes, expected: int | None, now: float) -> int:
+            version = commit(db, actor, made, expected, now)
             if actor == lives[2].id:
                 raise ZeroDivisionError
             return version

@@ -1,10 +1,11 @@
 """What operations consume, as the service counts it. These are the figures of the docs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from rivetless.store.base import Changes, Collection, Outgoing, Record
+from rivetless.store.base import Append, Changes, Collection, Outgoing, Record
 from rivetless.store.dynamodb import DynamoDBStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts.base import Life, begin
@@ -12,6 +13,7 @@ from rivetless.testing.contracts.base import Life, begin
 pytestmark = pytest.mark.aws
 
 RECORD = Record(Collection.CONNECTION, b"c1", b"data")
+MESSAGE = Append(Collection.MESSAGE, b"data")
 OUTGOING = Outgoing("o1", 1_700_000_000.0, b"effect")
 PROCESS = "0123456789abcdef"
 
@@ -89,6 +91,33 @@ async def test_records_cost_a_transaction(store: DynamoDBStore, life: Life) -> N
     assert used(store) == ({"TransactWriteItems": 1}, 0.0, 4.0)
     await store.records(life.id, Collection.CONNECTION)
     assert used(store) == ({"Query": 1}, 1.0, 0.0)
+
+
+async def test_appending_is_one_transaction(
+    store: DynamoDBStore, life: Life, ministack: str
+) -> None:
+    made = Changes("c", appends=(MESSAGE,), counters={"messages": 1}, at_most={"messages": 9})
+    for _ in range(2):
+        await store.commit(life.id, made, expected=None)
+        requests, reads, writes = used(store)
+        # The version it returns is read behind it: an answer of a transaction cannot show it.
+        assert (requests, reads, writes) == ({"TransactWriteItems": 1, "GetItem": 1}, 1.0, 4.0)
+    async with DynamoDBStore(store._table, endpoint=ministack, clock=FakeClock()) as cold:
+        await cold.load(life.id)
+        await cold.commit(life.id, made, expected=None)
+        requests, reads, writes = used(cold)
+        assert (requests, reads, writes) == ({"TransactWriteItems": 1, "GetItem": 2}, 2.0, 4.0)
+    # Somebody else has taken the next number meanwhile: the refusal shows the head.
+    await store.commit(life.id, made, expected=None)
+    assert used(store)[0] == {"TransactWriteItems": 2, "GetItem": 1}
+
+
+async def test_numbers_are_reserved_where_many_append(store: DynamoDBStore, life: Life) -> None:
+    made = Changes("c", appends=(MESSAGE,))
+    await asyncio.gather(*(store.commit(life.id, made, expected=None) for _ in range(12)))
+    requests, _, _ = used(store)
+    assert requests["TransactWriteItems"] <= 12 * 4
+    assert requests["UpdateItem"] <= 12
 
 
 async def test_nothing_due_costs_little(store: DynamoDBStore, life: Life) -> None:
