@@ -10,7 +10,7 @@ from types import ModuleType
 
 from rivetless.registry import Registry
 
-__all__ = ["LoadingError", "load_registry"]
+__all__ = ["LoadingError", "load", "load_registry"]
 
 
 class LoadingError(Exception):
@@ -22,6 +22,21 @@ def load_registry(spec: str) -> Registry:
 
     Raises:
         LoadingError: there is none.
+    """
+    value = load(spec)
+    if not isinstance(value, Registry):
+        raise LoadingError(
+            f"{spec} is a {type(value).__name__}, not a registry. "
+            "Make one: `registry = setup(use=[...])`."
+        )
+    return value
+
+
+def load(spec: str) -> object:
+    """Return whatever is at a place; a module's only registry, if no attribute is named.
+
+    Raises:
+        LoadingError: there is nothing.
     """
     place, _, attribute = spec.partition(":")
     if not place:
@@ -42,18 +57,13 @@ def load_registry(spec: str) -> Registry:
     raise LoadingError(f"{place} holds several registries. Name one: {names}.")
 
 
-def _attribute(module: ModuleType, place: str, attribute: str) -> Registry:
+def _attribute(module: ModuleType, place: str, attribute: str) -> object:
     value: object = module
     for name in attribute.split("."):
         try:
             value = getattr(value, name)
         except AttributeError:
             raise LoadingError(f"{place} has no `{attribute}`.") from None
-    if not isinstance(value, Registry):
-        raise LoadingError(
-            f"{place}:{attribute} is a {type(value).__name__}, not a registry. "
-            "Make one: `registry = setup(use=[...])`."
-        )
     return value
 
 

@@ -8,9 +8,7 @@ requests only.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,7 +20,7 @@ from rivetless.gateway.table import SocketTable
 from rivetless.hosts.envelopes import read_pushes, write_gone
 from rivetless.hosts.ordering import Sequencer
 from rivetless.hosts.passes import BODY_HEADER, Passes, matches
-from rivetless.hosts.server import listen, load_uvicorn
+from rivetless.hosts.server import listen, quiet_server
 
 __all__ = ["MAX_BATCH_BYTES", "ConnectionsApp", "Listener"]
 
@@ -141,7 +139,7 @@ class Listener:
         """
         sock = listen(self._host, self._port)
         try:
-            self._server = _make_server(self._app)
+            self._server = quiet_server(self._app, keep_alive=120, grace=2)
         except BaseException:
             sock.close()
             raise
@@ -161,30 +159,3 @@ class Listener:
         except Exception:
             _log.exception("the private listener did not stop well")
         self._task = None
-
-
-def _make_server(app: ConnectionsApp) -> Any:
-    load_uvicorn()
-    from uvicorn.config import Config
-    from uvicorn.server import Server
-
-    class QuietServer(Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Generator[None]:
-            # Signals are the business of the public server that this one sits beside.
-            yield
-
-    config = Config(
-        app,
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=120,
-        timeout_graceful_shutdown=2,
-    )
-    return QuietServer(config)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
+from collections.abc import Generator
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from rivetless.errors import missing_extra
 
-__all__ = ["listen", "load_uvicorn", "socket_protocol"]
+__all__ = ["listen", "load_uvicorn", "quiet_server", "socket_protocol"]
 
 _COMMAND_LINE = "uvicorn.main"
 
@@ -64,6 +66,43 @@ def socket_protocol(**arguments: Any) -> asyncio.Protocol:
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
     return WebSocketsSansIOProtocol(**arguments)
+
+
+def quiet_server(app: Any, *, keep_alive: int, grace: int, **options: Any) -> Any:
+    """Return a uvicorn server that runs beside others: it takes no signals and says nothing.
+
+    Args:
+        app: what it serves.
+        keep_alive: seconds that a connection may be idle.
+        grace: seconds that requests may take to end when it stops.
+        **options: further options of uvicorn's; WebSockets are off without them.
+
+    Raises:
+        MissingExtraError: uvicorn is not installed.
+    """
+    load_uvicorn()
+    from uvicorn.config import Config
+    from uvicorn.server import Server
+
+    class QuietServer(Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None]:
+            # Signals are the business of whoever owns the process.
+            yield
+
+    config: dict[str, Any] = {
+        "ws": "none",
+        "lifespan": "off",
+        "access_log": False,
+        "log_config": None,
+        "log_level": "warning",
+        "proxy_headers": False,
+        "server_header": False,
+        "date_header": False,
+        "timeout_keep_alive": keep_alive,
+        "timeout_graceful_shutdown": grace,
+    }
+    return QuietServer(Config(app, **{**config, **options}))
 
 
 class _StandIn(ModuleType):
