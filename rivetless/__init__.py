@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from rivetless.actor.abort import AbortSignal
 from rivetless.actor.base import Actor
 from rivetless.actor.context import Conn, Conns, RawWebSocket
+from rivetless.actor.cron import CronJob, CronRun
+from rivetless.actor.dead_letters import DeadLetter
 from rivetless.actor.declare import ActionGroup, Event, action
+from rivetless.actor.schedule import FireInfo, ScheduledAction
 from rivetless.errors import ActorAborted, ActorError, DefinitionError, UserError
 from rivetless.registry import Registry, setup
 
@@ -27,10 +30,15 @@ __all__ = [
     "Client",
     "Conn",
     "Conns",
+    "CronJob",
+    "CronRun",
+    "DeadLetter",
     "DefinitionError",
     "Event",
+    "FireInfo",
     "RawWebSocket",
     "Registry",
+    "ScheduledAction",
     "UserError",
     "__version__",
     "action",

@@ -10,6 +10,7 @@ HEAVY = {
     "aws_lambda_powertools",
     "boto3",
     "botocore",
+    "cronsim",
     "cryptography",
     "httpx",
     "hypercorn",

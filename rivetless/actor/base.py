@@ -13,10 +13,13 @@ from rivetless.actor.annotations import calling_scope, hints_of
 from rivetless.actor.body import HOOKS
 from rivetless.actor.compile import Inherited, Keywords, compile_actor
 from rivetless.actor.context import Conn, Conns, RawWebSocket, encode_event
+from rivetless.actor.cron import Cron
+from rivetless.actor.dead_letters import DeadLetters
 from rivetless.actor.declare import Event
 from rivetless.actor.definition import ActorDefinition
 from rivetless.actor.kv import KV
 from rivetless.actor.request import make_request
+from rivetless.actor.schedule import Schedule
 from rivetless.errors import ActorError, DefinitionError
 from rivetless.serde import difference, schema_of
 
@@ -157,10 +160,8 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
             return self._turn.get_vars()
 
         __definition__ = _NoDefinition()
-        cron = _Later("cron")
         db = _Later("db")
         queue = _Later("queue")
-        schedule = _Later("schedule")
 
     @classmethod
     def __bind__(cls, turn: Turn) -> Self:
@@ -290,6 +291,23 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
         """
         name, plain = encode_event(self._turn.definition, event, args)
         self._turn.broadcast(name, plain)
+
+    # -- later ------------------------------------------------------------------------------------
+
+    @property
+    def schedule(self) -> Schedule:
+        """Runs the actor's own actions later, once; see ``rivetless.actor.schedule.Schedule``."""
+        return Schedule(self._turn.schedules)
+
+    @property
+    def cron(self) -> Cron:
+        """Runs the actor's own actions again and again; see ``rivetless.actor.cron.Cron``."""
+        return Cron(self._turn.crons)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """What the actor was to do and could not; see ``rivetless.actor.dead_letters``."""
+        return DeadLetters(self._turn.dead_letters)
 
     # -- the turn ---------------------------------------------------------------------------------
 

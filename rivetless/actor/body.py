@@ -36,7 +36,7 @@ HOOKS: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
 
 SYNC_HOOKS: Final = frozenset({"on_state_change"})
 
-LATER: Final = frozenset({"cron", "db", "queue", "run", "schedule"})
+LATER: Final = frozenset({"db", "queue", "run"})
 """Members and hooks of RivetKit that this version does not serve yet; their names are kept free."""
 
 _INSTEAD: Final[Mapping[str, str]] = MappingProxyType(

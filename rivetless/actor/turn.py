@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     import logging
 
     from rivetless.actor.abort import AbortSignal
+    from rivetless.actor.cron import CronPort
+    from rivetless.actor.dead_letters import DeadLetterPort
     from rivetless.actor.definition import ActorDefinition
     from rivetless.actor.kv import KVPort
+    from rivetless.actor.schedule import SchedulePort
     from rivetless.keys import Address
 
 T = TypeVar("T")
@@ -134,6 +137,18 @@ class Turn(Protocol):
 
     @abstractmethod
     async def find_conn(self, conn_id: str) -> ConnInfo | None: ...
+
+    @property
+    @abstractmethod
+    def schedules(self) -> SchedulePort: ...
+
+    @property
+    @abstractmethod
+    def crons(self) -> CronPort: ...
+
+    @property
+    @abstractmethod
+    def dead_letters(self) -> DeadLetterPort: ...
 
     @property
     @abstractmethod

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rivetless import errors
 from rivetless.actor.context import make_request
+from rivetless.actor.schedule import FireInfo
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.protocol.codec import require_sendable
 from rivetless.protocol.values import JSON, tag
@@ -23,6 +25,7 @@ from rivetless.runtime.commands import (
     RawRequest,
     RawResponse,
     Target,
+    Wake,
 )
 from rivetless.runtime.job import Body, Job, digest
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from rivetless.runtime.connections import Connections
     from rivetless.runtime.runtime import Runtime
     from rivetless.runtime.turn import ActorTurn
+    from rivetless.store.base import Head
 
 
 class Actions:
@@ -94,6 +98,57 @@ class Actions:
             conn,
             turn_id,
             echoes=command.unordered,
+        )
+
+    def own_job(
+        self,
+        head: Head,
+        name: str,
+        plain: Sequence[object],
+        fire: FireInfo,
+        claim: Callable[[ActorTurn], Awaitable[bool]],
+        finish: Callable[[ActorTurn], Awaitable[None]] | None = None,
+        *,
+        turn_id: str,
+        wake: Wake,
+    ) -> Job:
+        """Return the job of an action that the actor runs by itself.
+
+        Args:
+            head: the actor's.
+            name: the action's name.
+            plain: its arguments.
+            fire: why it runs; given to actions that take it.
+            claim: asked first, in the turn; where it says no, nothing is run.
+            finish: called in the turn when the action has ended well.
+            turn_id: from what causes it.
+            wake: what it was found by.
+
+        Raises:
+            ActorError: ``actor.action_not_found`` or ``actor.validation_error``: the class has
+                changed since.
+        """
+        runtime = self._runtime
+        definition = runtime.definitions[head.address.name]
+        action = _find(definition, name)
+        args, kwargs = action.bind(_with_fire(action, plain, fire))
+
+        async def body(turn: ActorTurn) -> None:
+            if await claim(turn):
+                await self._run_action(turn, action, args, kwargs)
+                if finish is not None:
+                    await finish(turn)
+
+        timeout = action.timeout or definition.options.action_timeout
+        return Job(
+            definition,
+            body,
+            label=action.name,
+            deadline=runtime.deadline(definition, wake.deadline, timeout),
+            timeout=timeout,
+            exclusive=action.exclusive,
+            turn_id=turn_id,
+            hops=wake.hops,
         )
 
     async def _run(
@@ -193,6 +248,18 @@ def _scoped(origin: Origin) -> Origin:
         return origin
     who = json.dumps(tag(origin.params, JSON), sort_keys=True)
     return replace(origin, call_key=f"i:{digest(who, key)}")
+
+
+def _with_fire(action: ActionDefinition, plain: Sequence[object], fire: FireInfo) -> list[object]:
+    """Add why an action runs by itself to its arguments, if it takes that."""
+    taken = action.parameters
+    for index, parameter in enumerate(taken):
+        hint = parameter.schema.annotation
+        if (hint is FireInfo or FireInfo in get_args(hint)) and len(plain) <= index:
+            # None stands for the defaults of what is in between.
+            between = [None] * (index - len(plain))
+            return [*plain, *between, parameter.schema.encode(fire)]
+    return list(plain)
 
 
 def _find(definition: ActorDefinition, name: str) -> ActionDefinition:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rivetless import errors
+from rivetless.actor.dead_letters import DeadLetterPort
 from rivetless.frozen import frozen
 from rivetless.protocol.values import JSON, tag, untag
 from rivetless.runtime.parts import Part
@@ -123,7 +124,7 @@ class DeadOffice:
         replay(turn, letter)
 
 
-class Letters(Part):
+class Letters(Part, DeadLetterPort):
     """The dead letters that one run of a turn adds and takes away."""
 
     __slots__ = ("_added", "_oldest", "_removed")

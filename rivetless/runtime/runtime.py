@@ -42,6 +42,7 @@ from rivetless.runtime.commands import (
     Wake,
 )
 from rivetless.runtime.connections import Connections
+from rivetless.runtime.cron import CronRunner
 from rivetless.runtime.dead import DeadOffice
 from rivetless.runtime.effects import Effects
 from rivetless.runtime.execution import Execution
@@ -51,6 +52,7 @@ from rivetless.runtime.lifecycle import Lifecycle
 from rivetless.runtime.outbox import Outgoings
 from rivetless.runtime.ports import Doorbells, Keeper, NoDoorbells, NoSockets, Pusher
 from rivetless.runtime.responses import read_response
+from rivetless.runtime.schedules import ScheduleRunner
 from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.sweeper import Sweeper
 from rivetless.runtime.waking import Waking
@@ -133,6 +135,8 @@ class Runtime:
         self.waking = Waking(self)
         if isinstance(self.doorbells, LocalDoorbells):
             self.doorbells.attach(lambda wake: self.begin(self._wake(wake)))
+        ScheduleRunner(self)
+        CronRunner(self)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             GetActor: self.actions.get_actor,
             CallAction: self.actions.call,

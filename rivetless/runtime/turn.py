@@ -16,12 +16,15 @@ from rivetless.actor.context import Conn, RawWebSocket
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.protocol.codec import require_sendable
 from rivetless.runtime import replies
+from rivetless.runtime.cron import Crons
+from rivetless.runtime.dead import Letters
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
 from rivetless.runtime.kv import TurnKV
 from rivetless.runtime.parts import Part
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
 from rivetless.runtime.presence import Presence
+from rivetless.runtime.schedules import Schedules
 from rivetless.runtime.steps import Snapshot, Superseded
 from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
 
@@ -290,6 +293,31 @@ class ActorTurn:
         if (moved := self.cell.moved(self.base)) is not None:
             raise moved
         return found
+
+    @property
+    def schedules(self) -> Schedules:
+        self.check_open()
+        return Schedules(self)
+
+    @property
+    def crons(self) -> Crons:
+        return self.part(Crons)
+
+    @property
+    def dead_letters(self) -> Letters:
+        return self.part(Letters)
+
+    def check_may_read_later(self, what: str) -> None:
+        """Refuse what has to read before the commit where there is no time left for it.
+
+        Raises:
+            ActorError: ``actor.invalid_operation``: this is ``on_state_change``.
+        """
+        self.check_open()
+        if self._state_locked:
+            raise errors.ActorError(
+                "actor", "invalid_operation", f"`self.{what}` does not work in `on_state_change`."
+            )
 
     # -- effects ----------------------------------------------------------------------------------
 

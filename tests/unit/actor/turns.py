@@ -106,6 +106,18 @@ class FakeTurn(Turn):
     def kv(self) -> Any:
         raise AssertionError("nothing that is tested with this turn has pairs")
 
+    @property
+    def schedules(self) -> Any:
+        raise AssertionError("nothing that is tested with this turn is done later")
+
+    @property
+    def crons(self) -> Any:
+        raise AssertionError("nothing that is tested with this turn recurs")
+
+    @property
+    def dead_letters(self) -> Any:
+        raise AssertionError("nothing that is tested with this turn fails for good")
+
     def broadcast(self, event: str, args: Sequence[object]) -> None:
         self.said.append(("broadcast", event, args))
 
