@@ -49,6 +49,7 @@ from rivetless.runtime.execution import Execution
 from rivetless.runtime.job import Job
 from rivetless.runtime.leases import Leases
 from rivetless.runtime.lifecycle import Lifecycle
+from rivetless.runtime.logs import ActorLogger
 from rivetless.runtime.outbox import Outgoings
 from rivetless.runtime.ports import Doorbells, Keeper, NoDoorbells, NoSockets, Pusher
 from rivetless.runtime.responses import read_response
@@ -437,15 +438,7 @@ class Runtime:
 
     def logger_for(self, turn: ActorTurn) -> logging.LoggerAdapter[logging.Logger]:
         """Return a logger that says which actor speaks."""
-        extra = {
-            "actor_name": turn.address.name,
-            "actor_key": serialise(turn.address.key),
-            "actor_id": turn.actor_id,
-            "turn_id": turn.turn_id,
-        }
-        return logging.LoggerAdapter(
-            logging.getLogger(f"rivetless.actor.{turn.address.name}"), extra
-        )
+        return ActorLogger(turn)
 
     def client_for(self, turn: ActorTurn) -> Any:
         """Return a client whose calls belong to the turn."""

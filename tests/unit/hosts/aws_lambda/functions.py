@@ -15,7 +15,7 @@ from rivetless.hosts.aws_lambda.handler import MESSAGES, SOURCES, LambdaHost
 from rivetless.hosts.aws_lambda.messages import MessageHandler
 from rivetless.hosts.aws_lambda.process import LambdaProcess
 from rivetless.hosts.aws_lambda.settings import Settings
-from rivetless.runtime.ports import Doorbells, NoDoorbells
+from rivetless.runtime.ports import Doorbells, NoDoorbells, Pusher
 from rivetless.store.base import Store
 from rivetless.store.memory import MemoryStore
 from rivetless.testing.clock import FakeClock
@@ -75,6 +75,7 @@ class Function:
         messages: what handles our own messages.
         limits: of HTTP clients.
         root_path: what comes before our paths.
+        pusher: how sockets are reached.
 
     Attributes:
         lines: the lines of metrics it has written.
@@ -91,6 +92,7 @@ class Function:
         messages: Mapping[str, MessageHandler] = MESSAGES,
         limits: Limits | None = None,
         root_path: str = "",
+        pusher: Pusher | None = None,
     ) -> None:
         self.clock = clock or FakeClock()
         self.lines: list[str] = []
@@ -102,6 +104,7 @@ class Function:
             doorbells=doorbells or NoDoorbells(),
             limits=limits,
             root_path=root_path,
+            pusher=pusher,
         )
         self.handler = LambdaHost(
             self.process,
@@ -115,10 +118,10 @@ class Function:
         answer = self.handler(event, Context(seconds))
         return json.loads(json.dumps(answer, allow_nan=False))
 
-    def call(self, action: str, *args: object, **more: object) -> Any:
+    def call(self, action: str, *args: object, seconds: float = 30.0, **more: object) -> Any:
         """Invoke it directly, for an action of the counter ``k``."""
         message = {"rivetless": "call", "name": "counter", "key": ["k"], "create": True}
-        return self({**message, "action": action, "args": list(args), **more})
+        return self({**message, "action": action, "args": list(args), **more}, seconds)
 
     @property
     def metrics(self) -> dict[str, Any]:
