@@ -86,6 +86,7 @@ class FrameHandler:
         max_incoming: bytes a frame may have.
         max_outgoing: bytes an answer may have.
         expose: show internal errors to the client, for development.
+        unordered: frames of the connection may overtake each other.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class FrameHandler:
         "_expose",
         "_max_incoming",
         "_max_outgoing",
+        "_unordered",
         "actor_id",
         "conn_id",
         "lost",
@@ -109,8 +111,10 @@ class FrameHandler:
         max_incoming: int,
         max_outgoing: int,
         expose: bool = False,
+        unordered: bool = False,
     ) -> None:
         self._dispatcher = dispatcher
+        self._unordered = unordered
         self._max_incoming = max_incoming
         self._max_outgoing = max_outgoing
         self._expose = expose
@@ -141,7 +145,13 @@ class FrameHandler:
         try:
             result: ActionResult = await self._dispatcher.dispatch(
                 ConnectionAction(
-                    self.actor_id, self.conn_id, request.id, request.name, request.args, origin
+                    self.actor_id,
+                    self.conn_id,
+                    request.id,
+                    request.name,
+                    request.args,
+                    origin,
+                    self._unordered,
                 )
             )
             frame = self.wire.frame(ActionResponse(request.id, result.output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rivetless.actor.turn import RequestInfo
@@ -17,11 +18,21 @@ from rivetless.runtime.commands import ById, ByKey, Origin, Target
 if TYPE_CHECKING:
     from rivetless.registry import Registry
 
-__all__ = ["CallVerifier", "actor_url", "address_of", "http_origin", "request_info", "target_of"]
+__all__ = [
+    "CallVerifier",
+    "actor_url",
+    "address_of",
+    "http_origin",
+    "request_info",
+    "seen_headers",
+    "target_of",
+]
 
 _PARAMS: Final = names.CONN_PARAMS.encode()
 _ORIGINAL_URL: Final = names.ORIGINAL_REQUEST_URL.encode()
-_CONSUMED: Final = frozenset({_PARAMS, _ORIGINAL_URL, b"x-rivetless-signature"})
+_CONSUMED: Final = frozenset(
+    {names.CONN_PARAMS, names.ORIGINAL_REQUEST_URL, "x-rivetless-signature"}
+)
 _MAX_CHAIN: Final = 32
 
 
@@ -63,14 +74,13 @@ def actor_url(path: str, query: str) -> str:
 def request_info(exchange: Exchange, method: str, url: str, body: bytes = b"") -> RequestInfo:
     """Return a request as the actor sees it."""
     given: list[tuple[bytes, bytes]] = exchange.scope["headers"]
-    headers = tuple(
-        [
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in given
-            if name not in _CONSUMED
-        ]
-    )
-    return RequestInfo(method, url, headers, body)
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in given]
+    return RequestInfo(method, url, seen_headers(headers), body)
+
+
+def seen_headers(given: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return the headers that an actor sees, of those that a client sent."""
+    return tuple([pair for pair in given if pair[0] not in _CONSUMED])
 
 
 class CallVerifier:
