@@ -7,18 +7,12 @@ only; so the URL the client opened travels in the query, by the rule of ``infra/
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import quote
 
 from rivetless.gateway.asgi import Receive, Scope, Send
 from rivetless.testing.lambda_lab.http_api import HttpApi
 from rivetless.testing.lambda_lab.socket_api import SocketApi
 
-__all__ = ["Front", "stage_query"]
-
-
-def stage_query(url: str) -> str:
-    """Return the query of the stage's URL that stands for a client's URL."""
-    return f"rivetless-url={quote(url, safe='')}"
+__all__ = ["Front"]
 
 
 class Front:

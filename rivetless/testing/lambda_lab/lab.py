@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from rivetless.clock import Clock, SystemClock
+from rivetless.hosts.aws_lambda.websocket import stage_query
 from rivetless.hosts.server import listen
 from rivetless.testing.lambda_lab.failures import AWSError
-from rivetless.testing.lambda_lab.front import Front, stage_query
+from rivetless.testing.lambda_lab.front import Front
 from rivetless.testing.lambda_lab.function import ACCOUNT, Function
 from rivetless.testing.lambda_lab.http_api import HttpApi, HttpKind
 from rivetless.testing.lambda_lab.pumps import QueuePump, SweepPump
