@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from rivetless import errors
 from rivetless.runtime.reconcile import Verdict, reconcile
+from rivetless.runtime.records import LISTENED
 from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, finish, tick
 from rivetless.store.base import (
     KEEP,
@@ -29,6 +30,8 @@ from rivetless.store.base import (
     Changes,
     Collection,
     Conflict,
+    Duplicate,
+    Full,
     Gone,
     Head,
     Lease,
@@ -139,7 +142,7 @@ class Cell:
         definition: ActorDefinition,
         address: Address,
         store: Store,
-        let_out: Callable[[Cell, str, int, int, Sequence[Effect]], asyncio.Future[None]],
+        let_out: Callable[[Cell, str, int, int, Sequence[Effect], bool], asyncio.Future[None]],
         committed: Callable[[str, Changes, int], None],
     ) -> None:
         self.definition = definition
@@ -231,6 +234,11 @@ class Cell:
         for step in (*self._sending, *self._staged):
             count += step.changes.counters.get(name, 0)
         return count
+
+    @property
+    def listened(self) -> bool:
+        """Whether anybody may have subscribed to an event by the head's version."""
+        return self.head is None or bool(self.head.counters.get(LISTENED))
 
     @property
     def idle(self) -> bool:
@@ -427,8 +435,10 @@ class Cell:
         records = size = 0
         for count, step in enumerate(self._staged):
             changes = step.changes
-            if changes.puts or changes.deletes:
+            if changes.puts or changes.deletes or changes.appends or changes.absent:
                 records += len(changes.puts) + len(changes.deletes)
+                records += len(changes.appends) + len(changes.absent)
+                size += sum(len(r.data) for r in changes.appends)
                 size += sum(len(r.key) + len(r.data) for r in changes.puts)
             # Half of the bytes are left to the state, the replies and the keys.
             if count and (
@@ -469,6 +479,10 @@ class Cell:
                 version = await self._reconcile(actor_id, changes, expected)
         except (Conflict, Gone):
             self._discard(batch, Superseded(elsewhere=True))
+        except (Duplicate, Full) as error:
+            # Of several it is not known whom the store means: each finds out when it runs again.
+            alone = len(batch) == 1
+            self._discard(batch, error if alone else Superseded(elsewhere=True))
         except TooLarge as error:
             self._discard(batch, errors.state_too_large(error.size, error.limit))
         except StoreError as error:
@@ -532,11 +546,13 @@ class Cell:
             self._chain_end = None
         if changes.armed_until is not KEEP or changes.outbox_add:
             self._committed(actor_id, changes, max(step.hops for step in batch))
+        # What is not versioned was not fenced: the head may have moved, and somebody subscribed.
+        heard = not changes.versioned or self.listened
         index = 0
         for step in batch:
             step.landed.set_result(True)
             if step.effects:
-                out = self._let_out(self, actor_id, own, index, step.effects)
+                out = self._let_out(self, actor_id, own, index, step.effects, heard)
                 out.add_done_callback(partial(finish, step.done))
                 index += len(step.effects)
             elif not step.done.done():  # whoever waited may have been cancelled

@@ -208,27 +208,29 @@ class Connections:
             event = declared.name
         commit_id = runtime.fresh_commit_id()
         if not command.subscribe:
-            changes = Changes(commit_id, deletes=(records.subscription_key(event, conn_id),))
+            changes = Changes(commit_id, deletes=records.subscription_keys(event, conn_id))
             await runtime.commit_loose(actor_id, changes)
             return
         if conn.host is None:
             return
-        record = records.subscription_record(event, conn_id, conn.host)
-        if declared is None or declared.can_subscribe is None:
-            await runtime.commit_loose(actor_id, Changes(commit_id, puts=(record,)))
+        written = records.subscription_records(event, conn_id, conn.host)
+        guarded = declared is not None and declared.can_subscribe is not None
+        if not guarded and runtime.has_listened(actor_id):
+            await runtime.commit_loose(actor_id, Changes(commit_id, puts=written))
             return
 
         async def body(turn: ActorTurn) -> None:
-            await self.prepare(turn, conn)
-            if not await declared.allows(turn.actor):
-                raise errors.forbidden()
-            turn.puts.append(record)
+            if declared is not None and guarded:
+                await self.prepare(turn, conn)
+                if not await declared.allows(turn.actor):
+                    raise errors.forbidden()
+            turn.puts.extend(written)
 
         timeout = definition.options.on_before_connect_timeout
         job = Job(
             definition,
             body,
-            label=f"can_subscribe of {event}",
+            label=f"subscribe to {event}",
             deadline=runtime.deadline(definition, None, timeout),
             conn=conn,
             request=conn.request,
@@ -286,6 +288,10 @@ class Connections:
         deletes = records.connection_keys(
             conn_id, await records.events_of(runtime.store, actor_id, conn_id)
         )
+        most = runtime.store.capabilities.max_commit_records // 2
+        while len(deletes) > most:  # more than one commit takes; the connection itself comes last
+            await self._drop(actor_id, deletes[-most:])
+            deletes = deletes[:-most]
         if record is None:
             if len(deletes) > 2:  # it subscribed while it was forgotten
                 await self._drop(actor_id, deletes)

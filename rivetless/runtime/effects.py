@@ -42,7 +42,7 @@ class Send:
 
 Effect = Broadcast | Send
 
-_Pending = tuple[str, int, int, Sequence[Effect], "asyncio.Future[None]"]
+_Pending = tuple[str, int, int, Sequence[Effect], bool, "asyncio.Future[None]"]
 
 
 class Effects:
@@ -72,7 +72,13 @@ class Effects:
         self._pending: dict[Cell, deque[_Pending]] = {}
 
     def let_out(
-        self, cell: Cell, actor_id: str, version: int, index: int, effects: Sequence[Effect]
+        self,
+        cell: Cell,
+        actor_id: str,
+        version: int,
+        index: int,
+        effects: Sequence[Effect],
+        heard: bool,
     ) -> asyncio.Future[None]:
         """Queue a step's effects; the future is done when they are out (or given up).
 
@@ -82,20 +88,21 @@ class Effects:
             version: the version of the commit that releases them.
             index: how many effects of that commit come before them.
             effects: what to let out.
+            heard: whether somebody may have subscribed to an event by that version.
         """
         out: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._pending.get(cell)
         if queue is None:
             queue = self._pending[cell] = deque[_Pending]()
             self._begin(self._drain(cell, queue))
-        queue.append((actor_id, version, index, effects, out))
+        queue.append((actor_id, version, index, effects, heard, out))
         return out
 
     async def _drain(self, cell: Cell, queue: deque[_Pending]) -> None:
         while queue:
-            actor_id, version, first, effects, out = queue[0]
+            actor_id, version, first, effects, heard, out = queue[0]
             try:
-                await self._deliver(actor_id, version, first, effects)
+                await self._deliver(actor_id, version, first, effects, heard)
             except Exception:
                 # Events are sent at most once: what fails here is lost, as with a broken socket.
                 self._log.exception("effects of actor %s were not delivered", actor_id)
@@ -106,14 +113,15 @@ class Effects:
         del self._pending[cell]
 
     async def _deliver(
-        self, actor_id: str, version: int, first: int, effects: Sequence[Effect]
+        self, actor_id: str, version: int, first: int, effects: Sequence[Effect], heard: bool
     ) -> None:
         by_host: dict[str, list[Push]] = {}
         for index, effect in enumerate(effects, first):
             if isinstance(effect, Send):
                 targets = {effect.host: [effect.conn_id]}
             else:
-                targets = await self._subscribers(actor_id, effect.content.name)
+                name = effect.content.name
+                targets = await self._subscribers(actor_id, name) if heard else {}
                 _add(targets, effect.echo)
             for host, conns in targets.items():
                 by_host.setdefault(host, []).append(

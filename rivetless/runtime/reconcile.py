@@ -41,6 +41,8 @@ async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int
     for _ in range(ATTEMPTS):
         try:
             if not changes.versioned:
+                if changes.appends or changes.absent:
+                    return UNKNOWN  # what is appended twice is there twice
                 # Puts and deletes of whole records: applying them twice changes nothing.
                 again = replace(changes, counters={})
                 return Verdict(

@@ -1,18 +1,25 @@
 """How connections and subscriptions are written down beside a head.
 
 A connection is two records: one that never changes (who, from where, through which host), and its
-state, which is versioned like the actor's. A subscription is one record a connection and event,
-named so that an event's subscribers are one range.
+state, which is versioned like the actor's. A subscription is two as well, a connection and event:
+one named so that an event's subscribers are one range, one so that a connection's events are.
+
+The first subscription of a life moves its version and is noted in a counter. So whoever commits on
+a version of which the counter says nothing knows that nobody listens, without having looked.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Final
 
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.protocol.values import JSON, tag, untag
 from rivetless.store.base import Collection, Record, RecordKey, Store
+
+LISTENED: Final = "listened"
+"""Counter of a head that is not 0 once somebody has subscribed to an event of this life."""
 
 
 def connection_record(info: ConnInfo) -> Record:
@@ -50,19 +57,24 @@ def conn_state_record(conn_id: str, state: bytes) -> Record:
     return Record(Collection.CONN_STATE, conn_id.encode(), state)
 
 
-def subscription_record(event: str, conn_id: str, host: str) -> Record:
+def subscription_records(event: str, conn_id: str, host: str) -> tuple[Record, Record]:
     """Write down that a connection listens to an event."""
-    return Record(Collection.SUBSCRIPTION, _subscription(event, conn_id), host.encode())
+    by_event, by_connection = subscription_keys(event, conn_id)
+    return (
+        Record(by_event.collection, by_event.key, host.encode()),
+        Record(by_connection.collection, by_connection.key, b""),
+    )
 
 
-def subscription_key(event: str, conn_id: str) -> RecordKey:
-    """Name that record."""
-    return RecordKey(Collection.SUBSCRIPTION, _subscription(event, conn_id))
-
-
-def _subscription(event: str, conn_id: str) -> bytes:
-    # Connection ids hold no NUL, so an event's subscribers are exactly the keys up to its last one.
-    return event.encode() + b"\0" + conn_id.encode()
+def subscription_keys(event: str, conn_id: str) -> tuple[RecordKey, RecordKey]:
+    """Name those records."""
+    # Connection ids hold no NUL, so an event's subscribers are exactly the keys up to its last one;
+    # nor do events.
+    name, conn = event.encode(), conn_id.encode()
+    return (
+        RecordKey(Collection.SUBSCRIPTION, name + b"\0" + conn),
+        RecordKey(Collection.LISTENING, conn + b"\0" + name),
+    )
 
 
 def connection_keys(conn_id: str, events: Iterable[str]) -> tuple[RecordKey, ...]:
@@ -71,7 +83,7 @@ def connection_keys(conn_id: str, events: Iterable[str]) -> tuple[RecordKey, ...
     return (
         RecordKey(Collection.CONNECTION, key),
         RecordKey(Collection.CONN_STATE, key),
-        *(subscription_key(event, conn_id) for event in events),
+        *(key for event in events for key in subscription_keys(event, conn_id)),
     )
 
 
@@ -96,9 +108,8 @@ async def subscribers_of(store: Store, actor_id: str, event: str) -> dict[str, l
 
 async def events_of(store: Store, actor_id: str, conn_id: str) -> list[str]:
     """Read which events a connection listens to."""
-    suffix = b"\0" + conn_id.encode()
-    return [
-        record.key[: -len(suffix)].decode()
-        for record in await store.records(actor_id, Collection.SUBSCRIPTION)
-        if record.key.endswith(suffix)
-    ]
+    prefix = conn_id.encode() + b"\0"
+    found = await store.records(
+        actor_id, Collection.LISTENING, start=prefix, end=conn_id.encode() + b"\1"
+    )
+    return [record.key[len(prefix) :].decode() for record in found]

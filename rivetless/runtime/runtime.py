@@ -52,6 +52,7 @@ from rivetless.runtime.lifecycle import Lifecycle
 from rivetless.runtime.logs import ActorLogger
 from rivetless.runtime.outbox import Outgoings
 from rivetless.runtime.ports import Doorbells, Keeper, NoDoorbells, NoSockets, Pusher
+from rivetless.runtime.records import LISTENED
 from rivetless.runtime.responses import read_response
 from rivetless.runtime.schedules import ScheduleRunner
 from rivetless.runtime.steps import Step, Superseded, tick
@@ -454,7 +455,16 @@ class Runtime:
         """Let out the effects of a turn that wrote nothing."""
         head = turn.cell.head
         version = head.version if head is not None else 0
-        await self.effects.let_out(turn.cell, turn.actor_id, version, 0, tuple(turn.effects))
+        await self.effects.let_out(
+            turn.cell, turn.actor_id, version, 0, tuple(turn.effects), turn.cell.listened
+        )
+
+    def has_listened(self, actor_id: str) -> bool:
+        """Whether it is known that somebody has subscribed to an event of this life."""
+        address = self._addresses.get(actor_id)
+        cell = self._cells.get(address) if address is not None else None
+        head = None if cell is None else cell.head
+        return head is not None and head.actor_id == actor_id and bool(head.counters.get(LISTENED))
 
     async def commit_loose(self, actor_id: str, changes: Changes, cell: Cell | None = None) -> None:
         """Commit changes that depend on nothing but the life.

@@ -24,6 +24,7 @@ from rivetless.runtime.kv import TurnKV
 from rivetless.runtime.parts import Part
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
 from rivetless.runtime.presence import Presence
+from rivetless.runtime.records import LISTENED
 from rivetless.runtime.schedules import Schedules
 from rivetless.runtime.steps import Snapshot, Superseded
 from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
@@ -456,7 +457,10 @@ class ActorTurn:
         state = self.new_state()
         conn_states = self.presence.changed()
         opened = {r.key for r in self.puts if r.collection is Collection.CONNECTION}
-        touch = self.touch or any(r.key not in opened for r in conn_states)
+        first_listens = not self.cell.counter(LISTENED) and any(
+            r.collection is Collection.SUBSCRIPTION for r in self.puts
+        )
+        touch = self.touch or first_listens or any(r.key not in opened for r in conn_states)
         puts = (*self.puts, *conn_states) if conn_states else tuple(self.puts)
         destroying = last and self.destroying
         wrote = state is not KEEP or touch or destroying or self.creation is not None
@@ -472,6 +476,7 @@ class ActorTurn:
             touch=touch,
             puts=puts,
             deletes=tuple(self.deletes),
+            counters={LISTENED: 1} if first_listens else {},
         )
         for part in self._parts.values():
             changes = part.contribute(changes)

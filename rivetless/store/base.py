@@ -47,6 +47,7 @@ class Collection(enum.StrEnum):
     CONNECTION = "c"
     CONN_STATE = "d"
     SUBSCRIPTION = "s"
+    LISTENING = "e"
     REPLY = "r"
     SCHEDULE = "t"
     CRON = "u"

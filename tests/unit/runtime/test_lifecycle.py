@@ -24,7 +24,7 @@ from rivetless.runtime.commands import (
     Subscribe,
 )
 from rivetless.runtime.ports import ClosePush
-from rivetless.runtime.records import connection_keys, connection_record, subscription_record
+from rivetless.runtime.records import connection_keys, connection_record, subscription_records
 from rivetless.store.base import Changes, Collection, Conflict, Host, Store
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault, StoreWrapper
@@ -386,7 +386,7 @@ async def test_ten_thousand_reconnects_beside_a_busy_actor_conflict_with_nothing
 
     async def reconnect(n: int) -> None:
         conn = ConnInfo(f"x{n}", "events", None, "h1", None)
-        puts = (connection_record(conn), subscription_record("changed", conn.id, "h1"))
+        puts = (connection_record(conn), *subscription_records("changed", conn.id, "h1"))
         await two.runtime.commit_loose(actor_id, Changes(f"open-{n}", puts=puts))
         gone = connection_keys(conn.id, ["changed"])
         await two.runtime.commit_loose(actor_id, Changes(f"close-{n}", deletes=gone))
