@@ -18,6 +18,7 @@ pytest_plugins = ["tests.behaviour.cells", "tests.ministack"]
 
 TESTS = Path(__file__).parent
 MINISTACK = Path(__file__).parent.parent / ".ministack-venv" / "bin" / "ministack"
+SAM = Path(__file__).parent.parent / ".sam-venv" / "bin" / "sam"
 NODE_MODULES = TESTS / "clients" / "js" / "node_modules"
 BROWSER_MODULES = (
     TESTS / "browser" / "node_modules" / "playwright-core",
@@ -50,10 +51,18 @@ def missing_ministack() -> str | None:
     return None
 
 
+def missing_sam() -> str | None:
+    """Return why tests with AWS's SAM CLI cannot run here, if they cannot."""
+    if not SAM.exists():
+        return "AWS's SAM CLI is not installed: scripts/sam"
+    return None
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "aws": missing_ministack,
     "browser": missing_browser,
     "node": missing_node,
+    "sam": missing_sam,
 }
 
 

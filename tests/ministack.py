@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,8 @@ PROGRAM: Final = ROOT / ".ministack-venv" / "bin" / "ministack"
 START_SECONDS: Final = 30.0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -42,11 +44,9 @@ def _wait(process: subprocess.Popen[bytes], endpoint: str, log: Path) -> None:
     raise RuntimeError(f"ministack does not answer:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-@pytest.fixture(scope="session")
-def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run ministack; give its endpoint."""
-    folder = tmp_path_factory.mktemp("ministack")
-    port = _free_port()
+@contextmanager
+def serving(folder: Path, port: int) -> Iterator[str]:
+    """Run ministack at a port of loopback, with its files in a folder; give its endpoint."""
     settings = {
         # Its defaults are every interface and more ports.
         "BIND_HOST": "127.0.0.1",
@@ -80,6 +80,13 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run ministack; give its endpoint."""
+    with serving(tmp_path_factory.mktemp("ministack"), free_port()) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="session")
