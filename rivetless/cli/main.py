@@ -55,7 +55,48 @@ def make_parser() -> argparse.ArgumentParser:
     openapi.add_argument(
         "--asyncapi", action="store_true", help="the AsyncAPI document of connections instead"
     )
+    _add_deployment_options(
+        commands.add_parser(
+            "deploy",
+            help="deploy actors to AWS",
+            description="Show what a SAM template makes and costs, then build and deploy it.",
+        )
+    )
     return parser
+
+
+def _add_deployment_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--template",
+        type=Path,
+        default=Path("template.yaml"),
+        metavar="PATH",
+        help="the SAM template (default: template.yaml)",
+    )
+    command.add_argument(
+        "--stack",
+        default="rivetless",
+        metavar="NAME",
+        help="name of the CloudFormation stack (default: rivetless)",
+    )
+    command.add_argument(
+        "--region", default=None, help="AWS region (default: that of your AWS settings)"
+    )
+    command.add_argument("--profile", default=None, help="profile of your AWS settings")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="parameters",
+        help="a parameter of the template; may be given several times",
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="show the plan and change nothing; asks AWS nothing"
+    )
+    command.add_argument(
+        "--yes", action="store_true", help="do not ask before CloudFormation changes anything"
+    )
 
 
 def _add_server_options(command: argparse.ArgumentParser) -> None:
@@ -111,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, given: Sequence[str]) -> int:
     if arguments.command == "openapi":
         return _describe(arguments)
+    if arguments.command == "deploy":
+        return _deploy(arguments)
     # Without reload, mistakes of the application's own are shown as Python shows them.
     reload: bool = getattr(arguments, "reload", False)
     registry = None if reload else load_registry(arguments.app)
@@ -168,3 +211,27 @@ def _describe(arguments: argparse.Namespace) -> int:
         document = openapi(registry)
     print(to_json(document, indent=2).decode())
     return 0
+
+
+def _deploy(arguments: argparse.Namespace) -> int:
+    from rivetless.cli.deploy import Deployment, NoSam, deploy
+    from rivetless.cli.template import TemplateError
+
+    parameters: dict[str, str] = {}
+    for given in arguments.parameters:
+        name, equals, value = given.partition("=")
+        if not (name and equals):
+            return _complain(f"--set takes NAME=VALUE, not {given!r}.")
+        parameters[name] = value
+    deployment = Deployment(
+        template=arguments.template,
+        stack=arguments.stack,
+        region=arguments.region,
+        profile=arguments.profile,
+        parameters=parameters,
+        ask=not arguments.yes,
+    )
+    try:
+        return deploy(deployment, dry_run=arguments.dry_run)
+    except (NoSam, TemplateError) as error:
+        return _complain(str(error))
