@@ -1,5 +1,7 @@
 """The tables of the documentation that are made from the code; ``scripts/reference`` writes them.
 
+It also copies the parts of template.yaml to their places (``tests.infra.template``).
+
 A page holds ``<!-- made from the code: NAME -->`` and ``<!-- end -->``; what is between them is the
 table ``NAME`` of ``TABLES``.
 """
@@ -30,6 +32,7 @@ from rivetless.protocol import headers, targets, values
 from rivetless.registry import RegistryOptions, setup
 from rivetless.runtime import job, leases, replies, runtime
 from rivetless.store import base
+from tests.infra import template
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
@@ -441,6 +444,13 @@ def filled(page: str) -> str:
     return _REGION.sub(fill, page)
 
 
+def kept() -> Iterator[tuple[Path, Callable[[str], str]]]:
+    """Yield every file that is made in part, with what makes it anew."""
+    for page in pages():
+        yield page, filled
+    yield template.TEMPLATE, template.assembled
+
+
 def pages() -> list[Path]:
     """Return the documentation's pages."""
     return sorted(DOCS.rglob("*.md"))
@@ -452,9 +462,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args(argv).check
     stale = 0
-    for path in pages():
+    for path, made in kept():
         before = path.read_text(encoding="utf-8")
-        after = filled(before)
+        after = made(before)
         if after == before:
             continue
         stale += 1
