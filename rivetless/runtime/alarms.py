@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rivetless.clock import Clock, Timer, sleep
+from rivetless.clock import Clock, Timer
 from rivetless.errors import ActorError
 from rivetless.runtime.commands import Wake
 from rivetless.runtime.ports import Ring, WakeError
@@ -33,12 +33,6 @@ GRACE: Final = 5.0
 
 SUBSTITUTE: Final = 1.0
 """Seconds after which a process that stays stands in for another that should have rung."""
-
-MARK_AFTER: Final = 0.25
-"""Seconds of work on what is due after which other processes are told to keep off."""
-
-MARK: Final = 20.0
-"""Seconds for which they are; renewed at half."""
 
 
 class LocalDoorbells:
@@ -154,17 +148,6 @@ class Alarms:
         except (ActorError, StoreError):
             self._runtime.log.warning("actor %s could not be armed", actor_id, exc_info=True)
 
-    async def keep_others_off(self, actor_id: str) -> None:
-        """Tell other processes, while this is awaited, that this one works on what is due.
-
-        Work that is quick is not worth a note.
-        """
-        clock = self._runtime.clock
-        await sleep(clock, MARK_AFTER)
-        while True:
-            await self._arm(actor_id, clock.now() + MARK)
-            await sleep(clock, MARK / 2)
-
     # -- what may have been lost ------------------------------------------------------------------
 
     @property
@@ -177,12 +160,8 @@ class Alarms:
         alarm, now = head.alarm, self._runtime.clock.now()
         if alarm is None:
             return None
-        promised = head.armed_until
         if self.local:
-            if promised is None or self._runtime.store.capabilities.single_writer:
-                return Ring(head.actor_id, alarm)
-            # Another process may have it in its own timers, or be at work on it.
-            return Ring(head.actor_id, max(alarm, promised) + SUBSTITUTE)
-        if alarm + GRACE > now or (promised is not None and promised + GRACE > now):
-            return None
-        return Ring(head.actor_id)
+            # Another process may have it in its own timers.
+            alone = head.armed_until is None or self._runtime.store.capabilities.single_writer
+            return Ring(head.actor_id, alarm if alone else alarm + SUBSTITUTE)
+        return Ring(head.actor_id) if alarm + GRACE <= now else None

@@ -59,6 +59,10 @@ class Part(ABC):
         It may be asked several times for one commit, and must then say the same.
         """
 
+    def released(self) -> None:
+        """The turn has ended and what was collected is durable: begin what was to follow."""
+        return
+
     @abstractmethod
     def savepoint(self) -> Callable[[], None]:
         """Remember what was collected so far; the function returned undoes what came after."""

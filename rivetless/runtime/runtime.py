@@ -511,6 +511,7 @@ class Runtime:
     def after_commit(self, turn: ActorTurn) -> None:
         """Begin what a turn has left for afterwards."""
         cell = turn.cell
+        turn.released()
         later, turn.later = turn.later, []
         for work in later:
             self.begin(self._later(cell, turn, work))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from rivetless.frozen import frozen
 from rivetless.runtime.parts import Part
+from rivetless.runtime.ports import Ring
 from rivetless.store.base import Changes, Collection, Record, RecordKey
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def read_timer(record: Record) -> Timer:
 class Timers(Part):
     """The timers that one run of a turn adds and takes away."""
 
-    __slots__ = ("_added", "_all_read", "_front", "_removed")
+    __slots__ = ("_added", "_all_read", "_behind", "_front", "_removed")
 
     def __init__(self, turn: ActorTurn) -> None:
         super().__init__(turn)
@@ -89,6 +90,8 @@ class Timers(Part):
         # The first stored timers as of the turn's base, and whether there are no others.
         self._front: list[Timer] | None = None
         self._all_read = False
+        # Whether what was added lies behind the present alarm, so that the commit rings for nobody.
+        self._behind = False
 
     # -- what a turn asks for ---------------------------------------------------------------------
 
@@ -190,7 +193,8 @@ class Timers(Part):
         Timers always move the version: whoever works out which is the first must know of them all.
         """
         turn = self.turn
-        if alarm == self._alarm:
+        self._behind = alarm == self._alarm
+        if self._behind:
             return replace(changes, touch=True)
         armed = None if turn.creation is not None else turn.cell.armed_until
         if alarm is None or covers(armed, alarm, turn.runtime.clock.now()):
@@ -205,7 +209,21 @@ class Timers(Part):
 
         return undo
 
+    def released(self) -> None:
+        """Ring for what was added behind a timer that is due and being worked on.
+
+        The alarm is that one's until it is removed, so that no commit has armed another.
+        """
+        runtime, turn = self.turn.runtime, self.turn
+        now, alarm = runtime.clock.now(), self._alarm
+        if not (self._added and self._behind) or alarm is None or alarm > now:
+            return
+        at = min(timer.at for timer in self._added.values())
+        hops = turn.job.hops + 1 if at <= now else 0
+        runtime.alarms.ring(Ring(turn.actor_id, at if at > now else None, hops))
+
     def committed(self) -> None:
+        self.released()
         self._added, self._removed = {}, set()
         self._front, self._all_read = None, False
 

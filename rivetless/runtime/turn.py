@@ -521,6 +521,11 @@ class ActorTurn:
         for part in self._parts.values():
             part.committed()
 
+    def released(self) -> None:
+        """What the run has written is durable."""
+        for part in self._parts.values():
+            part.released()
+
     def savepoint(self) -> Callable[[], None]:
         """Remember what the turn has done so far; the function returned undoes what came after.
 

@@ -12,13 +12,15 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from rivetless.clock import within
+from rivetless.clock import sleep, within
+from rivetless.errors import ActorError
 from rivetless.frozen import frozen
 from rivetless.runtime.commands import Sweep, Wake
 from rivetless.runtime.ports import Ring
+from rivetless.runtime.records import find_record
 from rivetless.runtime.steps import tick
 from rivetless.runtime.timers import Timer, due_until, read_timer
-from rivetless.store.base import Collection, Head
+from rivetless.store.base import Changes, Collection, Head, Record, StoreError
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -31,6 +33,12 @@ BATCH: Final = 32
 
 HEAD_START: Final = 0.05
 """Seconds that a timer's work has for itself before the next one's begins beside it."""
+
+LONG: Final = 0.25
+"""Seconds of work on a timer from which on it takes long."""
+
+CLAIM: Final = 20.0
+"""Seconds for which one process keeps others off a timer; renewed at half."""
 
 MARGIN: Final = 1.0
 """Seconds before the host's deadline from which nothing more is begun."""
@@ -131,17 +139,30 @@ class Waking:
         runtime = self._runtime
         end = due_until(runtime.clock.now())
         start = b""
-        while True:
-            if self._over(command):
-                self._go_on_later(command)
-                return
-            found = await runtime.store.records(
-                head.actor_id, Collection.SCHEDULE, start=start, end=end, limit=BATCH
-            )
-            await self._fire_batch(head, [read_timer(record) for record in found], command)
-            if len(found) < BATCH:
-                return
-            start = found[-1].key + b"\0"
+        ahead = runtime.spawn(self._arm_next(head, end))
+        try:
+            while not self._over(command):
+                found = await runtime.store.records(
+                    head.actor_id, Collection.SCHEDULE, start=start, end=end, limit=BATCH
+                )
+                await self._fire_batch(head, [read_timer(record) for record in found], command)
+                if len(found) < BATCH:
+                    return
+                start = found[-1].key + b"\0"
+        finally:
+            ahead.cancel()
+        self._go_on_later(command)
+
+    async def _arm_next(self, head: Head, end: bytes) -> None:
+        """While the work on what is due takes long, have the next timer ring at its own time.
+
+        Until that work is committed the alarm is still what is due now.
+        """
+        runtime = self._runtime
+        await sleep(runtime.clock, LONG)
+        found = await runtime.store.records(head.actor_id, Collection.SCHEDULE, start=end, limit=1)
+        for record in found:
+            runtime.alarms.ring(Ring(head.actor_id, read_timer(record).at))
 
     async def _fire_batch(self, head: Head, timers: list[Timer], command: Wake) -> None:
         """Begin the timers' work one after the other, each with a head start; wait for all."""
@@ -169,20 +190,48 @@ class Waking:
     async def _fire(self, firing: Firing) -> None:
         runtime, timer = self._runtime, firing.timer
         alone = runtime.store.capabilities.single_writer
-        guard = (
-            None if alone else runtime.spawn(runtime.alarms.keep_others_off(firing.head.actor_id))
-        )
         try:
-            await self._handlers[timer.kind](firing)
+            if not alone and await self._is_claimed(firing):
+                return
+            claim = None if alone else runtime.spawn(self._claim(firing))
+            try:
+                await self._handlers[timer.kind](firing)
+            finally:
+                if claim is not None:
+                    claim.cancel()
         except Exception:
             runtime.log.exception(
                 "a timer (%s) of %s could not be handled; it is left to the sweeper",
                 timer.kind,
                 firing.head.address,
             )
-        finally:
-            if guard is not None:
-                guard.cancel()
+
+    # -- several processes ------------------------------------------------------------------------
+
+    async def _claim(self, firing: Firing) -> None:
+        """While the work takes long, tell other processes that somebody is at it.
+
+        No data depends on it: whoever takes the timer's work up nevertheless finds out when it
+        commits.
+        """
+        runtime = self._runtime
+        await sleep(runtime.clock, LONG)
+        while True:
+            until = runtime.clock.now() + CLAIM
+            record = Record(Collection.REPLY, _claim_key(firing.timer), b"", expires_at=until)
+            changes = Changes(runtime.fresh_commit_id(), puts=(record,))
+            with suppress(ActorError, StoreError):
+                await runtime.commit_loose(firing.head.actor_id, changes)
+            await sleep(runtime.clock, CLAIM / 2)
+
+    async def _is_claimed(self, firing: Firing) -> bool:
+        """Whether another process is at work on a timer; nobody asks for one that is on time."""
+        runtime, timer = self._runtime, firing.timer
+        if runtime.clock.now() < timer.at + LONG:
+            return False
+        key = _claim_key(timer)
+        actor_id = firing.head.actor_id
+        return await find_record(runtime.store, actor_id, Collection.REPLY, key) is not None
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -193,3 +242,7 @@ class Waking:
     def _go_on_later(self, command: Wake) -> None:
         """The host's time is over: the rest is for another wake."""
         self._runtime.alarms.ring(Ring(command.actor_id, hops=command.hops + 1))
+
+
+def _claim_key(timer: Timer) -> bytes:
+    return b"fire:" + timer.key

@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from rivetless import Actor
 from rivetless.keys import Address
+from rivetless.runtime.alarms import LocalDoorbells
 from rivetless.runtime.commands import ByKey, CallAction, Origin
-from rivetless.runtime.ports import EventPush, Push, Pusher
+from rivetless.runtime.ports import Doorbells, EventPush, Push, Pusher, Ring, WakeError
 from rivetless.runtime.runtime import Runtime
 from rivetless.store.base import Capabilities
 from rivetless.store.memory import MemoryStore
@@ -48,6 +49,19 @@ class Mailbox(Pusher):
         return [(c.name, list(c.args)) for c in contents if isinstance(c, EventPush)]
 
 
+class Bells(Doorbells):
+    """Collects rings instead of sending them."""
+
+    def __init__(self) -> None:
+        self.rings: list[Ring] = []
+        self.broken = False
+
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        if self.broken:
+            raise WakeError("injected")
+        self.rings.extend(rings)
+
+
 class World:
     """Some actor classes on one store."""
 
@@ -76,15 +90,21 @@ class World:
         while self.clock.next_at is not None:
             self.clock.drop_next()
 
-    def process(self) -> Process:
+    def process(self, doorbells: Doorbells | None = None) -> Process:
         """Start another process."""
-        return Process(self)
+        return Process(self, doorbells)
+
+    def staying(self) -> Process:
+        """Start another process, one that keeps timers of its own and sweeps."""
+        process = Process(self, LocalDoorbells(self.clock))
+        process.runtime.sweeper.start()
+        return process
 
 
 class Process:
     """One process of a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, doorbells: Doorbells | None = None) -> None:
         self.world = world
         self.mailbox = Mailbox()
         self.runtime = Runtime(
@@ -92,6 +112,7 @@ class Process:
             world.store,
             clock=world.clock,
             pusher=self.mailbox,
+            doorbells=doorbells,
             rng=random.Random(next(world._seeds)),
         )
 
