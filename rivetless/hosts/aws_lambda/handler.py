@@ -37,6 +37,7 @@ from rivetless.hosts.aws_lambda.messages import MessageHandler, OwnMessage, swee
 from rivetless.hosts.aws_lambda.metrics import Measures
 from rivetless.hosts.aws_lambda.process import LambdaProcess
 from rivetless.hosts.aws_lambda.settings import Settings
+from rivetless.hosts.aws_lambda.socket_events import SocketEvent, socket_message
 
 if TYPE_CHECKING:
     from rivetless.gateway.limits import Limits
@@ -50,10 +51,18 @@ SOURCES: Final[tuple[type[LambdaEvent], ...]] = (
     QueueBatch,
     StreamBatch,
     HttpEvent,
+    SocketEvent,
 )
 """The kinds of events, in the order in which they are asked; users' own come before them."""
 
-MESSAGES: Final[Mapping[str, MessageHandler]] = {"wake": wake, "sweep": sweep, "call": call}
+MESSAGES: Final[Mapping[str, MessageHandler]] = {
+    "wake": wake,
+    "sweep": sweep,
+    "call": call,
+    "connect": socket_message,
+    "frame": socket_message,
+    "disconnect": socket_message,
+}
 """Our own messages, by the value of their key ``rivetless``."""
 
 _log = logging.getLogger("rivetless.hosts")
@@ -104,6 +113,7 @@ class LambdaHost:
         process, measures = self._process, Measures()
         began = process.clock.now()
         invocation = Invocation(process, context, self._messages, measures)
+        process.begin(invocation)
         typed = find_event(event, self._sources)
         kind = "unknown" if typed is None else typed.kind
         with logs.tracing(logs.Trace(invocation.request_id, logs.trace_of(event))):
@@ -156,6 +166,7 @@ def aws_lambda(
     limits: Limits | None = None,
     origins: Iterable[str] | None = None,
     root_path: str = "",
+    keep_alive: bool = False,
     settings: Settings | None = None,
     json_logs: bool = True,
     metrics: bool = True,
@@ -173,6 +184,8 @@ def aws_lambda(
             and as often as what is in front of the function lets them.
         origins: pages that may use the function, e.g. ``https://app.example.com``; None lets all.
         root_path: path under which a custom domain leads here, e.g. ``/v1``.
+        keep_alive: keep WebSockets alive of which nothing was heard for nine minutes, by an event
+            that clients ignore. API Gateway ends idle ones after ten.
         settings: what the environment would say.
         json_logs: write logs as JSON; False leaves them as they are set up.
         metrics: write a line of metrics for each invocation.
@@ -189,6 +202,7 @@ def aws_lambda(
         limits=limits,
         origins=origins,
         root_path=root_path.rstrip("/"),
+        keep_alive=keep_alive,
     )
     return LambdaHost(process, sources=(*events, *SOURCES), metrics=_print if metrics else None)
 

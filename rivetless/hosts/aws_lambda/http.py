@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import unquote
 
 from rivetless.errors import ActorError, missing_extra, outgoing_too_long, public_error, status_of
+from rivetless.hosts.aws_lambda.invocation import InvocationDispatcher
 from rivetless.protocol.codec import JSON
 from rivetless.protocol.messages import HttpError
 
@@ -104,7 +105,7 @@ class HttpDoor:
         except ModuleNotFoundError:
             missing_extra("aws", "mangum")
         self._process = process
-        self._dispatcher = _Dispatcher()
+        self._dispatcher = InvocationDispatcher()
         self._gateway: Gateway = _make_gateway(process, self._dispatcher)
         self._mangum: Mangum = Mangum(cast("Any", self._gateway), lifespan="off")
 
@@ -180,18 +181,6 @@ class HttpDoor:
             scope["client"] = None
 
 
-class _Dispatcher:
-    """Passes commands on to the invocation that is under way. There is one at a time."""
-
-    invocation: Invocation
-
-    async def dispatch(self, command: Any) -> Any:
-        return await self.invocation.dispatch(command)
-
-    async def find(self, actor_id: str, /) -> Any:
-        return await (await self.invocation.runtime()).find(actor_id)
-
-
 async def _run(
     handler: LambdaHandler, cycle: HTTPCycle, app: ASGI
 ) -> tuple[dict[str, Any], list[tuple[bytes, bytes]]]:
@@ -228,7 +217,7 @@ async def _fail(
     await exchange.fail(error)
 
 
-def _make_gateway(process: LambdaProcess, dispatcher: _Dispatcher) -> Gateway:
+def _make_gateway(process: LambdaProcess, dispatcher: InvocationDispatcher) -> Gateway:
     from rivetless.gateway.app import Gateway, GatewayOptions
     from rivetless.gateway.limits import Limits
     from rivetless.gateway.outbox import Tasks

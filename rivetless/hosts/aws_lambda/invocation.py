@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rivetless.hosts.aws_lambda.settings import Settings
     from rivetless.runtime.runtime import Runtime
 
-__all__ = ["MARGIN", "Invocation"]
+__all__ = ["MARGIN", "Invocation", "InvocationDispatcher"]
 
 MARGIN: Final = 1.0
 """Seconds kept back, at most, for what follows a command: its effects, the answer, the logs."""
@@ -141,3 +141,17 @@ class Invocation:
                 f"There is no message {str(name)[:64]!r}; `rivetless` is one of: {known}."
             )
         return await handler(message, self)
+
+
+class InvocationDispatcher:
+    """Passes commands on to the invocation that is under way. There is one at a time."""
+
+    invocation: Invocation
+
+    async def dispatch(self, command: Any) -> Any:
+        """Run a command for as long as the invocation allows."""
+        return await self.invocation.dispatch(command)
+
+    async def find(self, actor_id: str, /) -> Any:
+        """Look a life up by id."""
+        return await (await self.invocation.runtime()).find(actor_id)

@@ -17,7 +17,9 @@ from rivetless.store.urls import open_store
 if TYPE_CHECKING:
     from rivetless.gateway.limits import Limits
     from rivetless.hosts.aws_lambda.http import HttpDoor
+    from rivetless.hosts.aws_lambda.invocation import Invocation
     from rivetless.hosts.aws_lambda.settings import Settings
+    from rivetless.hosts.aws_lambda.socket_door import SocketDoor
     from rivetless.registry import Registry
     from rivetless.store.base import Store
 
@@ -47,7 +49,8 @@ class LambdaProcess:
         limits: how much HTTP clients may send, and how often.
         origins: pages that may use the function.
         root_path: what comes before our paths.
-        pusher: how sockets are reached.
+        keep_alive: whether idle WebSockets are kept alive.
+        pusher: how sockets are reached, instead of by the settings' endpoint.
         doorbells: how actors are woken.
 
     Attributes:
@@ -70,6 +73,7 @@ class LambdaProcess:
         limits: Limits | None = None,
         origins: Iterable[str] | None = None,
         root_path: str = "",
+        keep_alive: bool = False,
         pusher: Pusher | None = None,
         doorbells: Doorbells | None = None,
     ) -> None:
@@ -87,6 +91,28 @@ class LambdaProcess:
         self._opened: Store | None = None
         self._runtime: Runtime | None = None
         self._opening = asyncio.Lock()
+        self._keep_alive = keep_alive
+        self._sockets: SocketDoor | None = None
+        self._invocation: Invocation | None = None
+
+    @property
+    def sockets(self) -> SocketDoor:
+        """The way to the WebSocket API."""
+        if self._sockets is None:
+            # Loaded by functions that have sockets only.
+            from rivetless.hosts.aws_lambda.socket_door import SocketDoor
+
+            self._sockets = SocketDoor(
+                self.registry,
+                self.settings,
+                clock=self.clock,
+                stack=self._stack,
+                origins=self.origins,
+                keep_alive=self._keep_alive,
+            )
+            if self._invocation is not None:
+                self._sockets.begin(self._invocation)
+        return self._sockets
 
     @property
     def store(self) -> Store | None:
@@ -122,14 +148,20 @@ class LambdaProcess:
             self._opened = await self._open_store()
         if self._doorbells is None:
             self._doorbells = await self._open_doorbells()
-        return Runtime(
+        pusher = self._pusher
+        if pusher is None and self.settings.sockets_endpoint is not None:
+            pusher = await self.sockets.open(self._opened)
+        runtime = Runtime(
             self.registry.definitions,
             self._opened,
             clock=self.clock,
-            pusher=self._pusher or NoSockets(),
+            pusher=pusher or NoSockets(),
             doorbells=self._doorbells,
             region=self.settings.region,
         )
+        if self._sockets is not None:
+            self._sockets.serve(runtime)
+        return runtime
 
     async def _open_store(self) -> Store:
         store = self._store
@@ -149,6 +181,12 @@ class LambdaProcess:
 
         doorbells = AwsDoorbells.from_environment(self.settings.environ, clock=self.clock)
         return await self._stack.enter_async_context(doorbells)
+
+    def begin(self, invocation: Invocation) -> None:
+        """Begin an invocation."""
+        self._invocation = invocation
+        if self._sockets is not None:
+            self._sockets.begin(invocation)
 
     async def settle(self, end: float) -> None:
         """Wait until nothing is under way; at ``end`` (Unix seconds) cancel what is."""

@@ -20,6 +20,8 @@ class Settings:
     Attributes:
         store: ``RIVETLESS_STORE``, the store's URL.
         wake_queue_url: ``RIVETLESS_WAKE_QUEUE_URL``, the standard queue that wakes go through.
+        frames_queue_url: ``RIVETLESS_FRAMES_QUEUE_URL``, the FIFO queue of what happens on sockets;
+            without it the other queue is used, and frames have no order.
         sockets_endpoint: ``RIVETLESS_SOCKETS_ENDPOINT``, the WebSocket API's management endpoint.
         public_endpoint: ``RIVETLESS_PUBLIC_ENDPOINT``, what ``/metadata`` tells clients.
         admin_token: ``RIVETLESS_ADMIN_TOKEN``.
@@ -32,6 +34,7 @@ class Settings:
 
     store: str | None = None
     wake_queue_url: str | None = None
+    frames_queue_url: str | None = None
     sockets_endpoint: str | None = None
     public_endpoint: str | None = None
     admin_token: str | None = None
@@ -48,6 +51,7 @@ class Settings:
         return cls(
             store=found.get("RIVETLESS_STORE") or None,
             wake_queue_url=found.get("RIVETLESS_WAKE_QUEUE_URL") or None,
+            frames_queue_url=found.get("RIVETLESS_FRAMES_QUEUE_URL") or None,
             sockets_endpoint=found.get("RIVETLESS_SOCKETS_ENDPOINT") or None,
             public_endpoint=found.get("RIVETLESS_PUBLIC_ENDPOINT") or None,
             admin_token=found.get("RIVETLESS_ADMIN_TOKEN") or None,

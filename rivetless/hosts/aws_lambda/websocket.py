@@ -169,19 +169,14 @@ SocketMessage: TypeAlias = Connect | Frame | Disconnect
 # -- events of API Gateway ------------------------------------------------------------------------
 
 
-def message_of(event: Mapping[str, Any]) -> SocketMessage | None:
-    """Return what an event says of a socket; None for other events.
+def message_of(event: Mapping[str, Any]) -> SocketMessage:
+    """Return what an event says that is about a socket.
 
     Raises:
-        ActorError: ``actor.invalid_request``: it is about a socket, and malformed.
+        ActorError: ``actor.invalid_request``.
     """
-    context = event.get("requestContext")
-    if not isinstance(context, Mapping):
-        return None
-    about = cast("Mapping[str, Any]", context)
-    kind = about.get("eventType")
-    if kind not in ("CONNECT", "MESSAGE", "DISCONNECT") or "connectionId" not in about:
-        return None
+    about: Mapping[str, Any] = event["requestContext"]
+    kind = about["eventType"]
     conn_id = _conn_id(about.get("connectionId"))
     at = _seconds(about.get("requestTimeEpoch"))
     if kind == "CONNECT":

@@ -113,22 +113,6 @@ def test_a_disconnect_says_how_it_ended() -> None:
     assert message_of(found) == Disconnect(CID, 1005, "")
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        {},
-        {"requestContext": None},
-        {"requestContext": "CONNECT"},
-        {"requestContext": {"http": {}}},
-        {"requestContext": {"eventType": "CONNECT"}},
-        {"requestContext": {"eventType": "SOMETHING", "connectionId": CID}},
-        {"Records": []},
-    ],
-)
-def test_other_events_are_not_ours(other: dict[str, Any]) -> None:
-    assert message_of(other) is None
-
-
 _BAD_ID: list[Any] = [None, "", 7, "é", "x" * 129]
 _BAD_TIME: list[Any] = [None, "now", True, []]
 _SPOILED: list[tuple[str, str, list[Any]]] = [
