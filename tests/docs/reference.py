@@ -27,6 +27,7 @@ from rivetless.client import connection, failures, network, retry
 from rivetless.errors import CODES, GROUPS, ActorError
 from rivetless.gateway.limits import Limits
 from rivetless.hosts.asgi import ASGIApp
+from rivetless.hosts.aws_lambda import aws_lambda
 from rivetless.hosts.local import serve
 from rivetless.protocol import headers, targets, values
 from rivetless.registry import RegistryOptions, setup
@@ -272,6 +273,11 @@ def serve_options() -> str:
     return _parameters(serve, serve, ("registry", "options"))
 
 
+def lambda_options() -> str:
+    """What ``aws_lambda`` takes."""
+    return _parameters(aws_lambda, aws_lambda, ("registry",))
+
+
 def gateway_limits() -> str:
     """The fields of ``Limits``."""
     return _fields(Limits)
@@ -424,6 +430,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
         fixed_limits,
         gateway_limits,
         handler_options,
+        lambda_options,
         registry_options,
         retry_policy,
         serve_options,

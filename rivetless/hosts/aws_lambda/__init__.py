@@ -6,5 +6,6 @@ before the first HTTP event, and no SDK of AWS at all.
 
 from rivetless.hosts.aws_lambda.events import LambdaContext, LambdaEvent
 from rivetless.hosts.aws_lambda.handler import LambdaHost, aws_lambda
+from rivetless.hosts.aws_lambda.invocation import Invocation
 
-__all__ = ["LambdaContext", "LambdaEvent", "LambdaHost", "aws_lambda"]
+__all__ = ["Invocation", "LambdaContext", "LambdaEvent", "LambdaHost", "aws_lambda"]

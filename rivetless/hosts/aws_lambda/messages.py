@@ -47,8 +47,13 @@ class OwnMessage:
 
     @classmethod
     def match(cls, event: Mapping[str, Any]) -> Self | None:
-        """Know an event by the key ``rivetless``."""
-        return cls(event) if "rivetless" in event else None
+        """Know an event by the key ``rivetless``, and a rule's own event by what it is."""
+        if "rivetless" in event:
+            return cls(event)
+        if event.get("source") == "aws.events" and event.get("detail-type") == "Scheduled Event":
+            # A rule by the minute that was given no input of its own.
+            return cls({"rivetless": "sweep"})
+        return None
 
     async def handle(self, invocation: Invocation) -> object:
         """Answer with the message's answer, or with an error object."""

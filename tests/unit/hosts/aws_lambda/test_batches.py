@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from rivetless.hosts.aws_lambda.events import LambdaEvent
 from rivetless.hosts.aws_lambda.handler import MESSAGES
 from rivetless.hosts.aws_lambda.invocation import Invocation
 from tests.unit.hosts.aws_lambda.functions import Function, MakeFunction, recorded
+from tests.unit.hosts.aws_lambda.uploads import Bucket, Uploads
 
 
 class Heard:
@@ -131,17 +131,15 @@ def test_a_record_that_is_no_object_fails_its_batch(function: Function) -> None:
 
 
 def test_an_application_s_own_event_is_asked_first(make_function: MakeFunction) -> None:
-    class Mine:
-        kind = "mine"
+    function = make_function(Bucket, events=[Uploads])
+    assert [function(recorded("s3"))["output"] for _ in range(2)] == [1, 2]
+    assert function.metrics["EventKind"] == "uploads"
+    assert function(recorded("sqs")) == {"batchItemFailures": []}
 
-        @classmethod
-        def match(cls, event: Any) -> "Mine | None":
-            return cls() if "Records" in event else None
 
-        async def handle(self, invocation: Invocation) -> object:
-            return {"left": invocation.left > 0}
-
-    sources: list[type[LambdaEvent]] = [Mine]
-    function = make_function(events=sources)
-    assert function(recorded("sqs")) == {"left": True}
-    assert function.metrics["EventKind"] == "mine"
+def test_an_application_s_own_event_may_fail(make_function: MakeFunction) -> None:
+    function = make_function(Bucket, events=[Uploads])
+    event = recorded("s3")
+    del event["Records"][0]["s3"]
+    assert function(event)["error"]["code"] == "internal_error"
+    assert function.metrics["Failures"] == 1

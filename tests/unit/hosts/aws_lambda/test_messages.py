@@ -8,6 +8,7 @@ import pytest
 
 from rivetless.hosts.aws_lambda.settings import Settings
 from rivetless.store.memory import MemoryStore
+from rivetless.testing.stores import CountingStore
 from tests.unit.hosts.aws_lambda.functions import (
     ACTOR_ID,
     Function,
@@ -110,9 +111,13 @@ def test_a_wake_for_nobody_does_nothing(function: Function) -> None:
     assert function(recorded("scheduler")) is None
 
 
-def test_a_sweep_drains_what_is_left_of_destroyed_actors(function: Function) -> None:
-    assert function(recorded("eventbridge_rule")) is None
+@pytest.mark.parametrize("name", ["eventbridge_rule", "eventbridge_scheduled"])
+def test_a_rule_by_the_minute_sweeps(name: str, make_function: MakeFunction) -> None:
+    store = CountingStore(MemoryStore())
+    function = make_function(store=store)
+    assert function(recorded(name)) is None
     assert function.metrics["EventKind"] == "sweep"
+    assert store.calls["due"] == 1
 
 
 def test_without_a_store_callers_are_told_to_try_again(
