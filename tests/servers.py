@@ -45,15 +45,19 @@ class ServerProcess:
         """Where clients find it."""
         return f"http{'s' if self.options.get('https') else ''}://127.0.0.1:{self.port}"
 
-    def launch(self) -> None:
-        """Start the process without waiting for it."""
+    def command(self, descriptor: int) -> list[str]:
+        """Return the arguments of Python that serve on a descriptor."""
         module, _, name = self.app.partition(":")
-        descriptor = self._listening.fileno()
         options = {"fd": descriptor, "store": self.store, **self.options}
         code = f"from {module} import {name} as registry; registry.serve(**{options!r})"
+        return ["-c", code]
+
+    def launch(self) -> None:
+        """Start the process without waiting for it."""
+        descriptor = self._listening.fileno()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code],
+                [sys.executable, *self.command(descriptor)],
                 cwd=ROOT,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
                 pass_fds=(descriptor,),
@@ -132,3 +136,12 @@ class ServerProcess:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+class LabProcess(ServerProcess):
+    """``rivetless dev --aws``: the same actors in Lambda processes, behind API Gateway."""
+
+    def command(self, descriptor: int) -> list[str]:
+        """Return the arguments of Python that serve on a descriptor."""
+        store = ["--store", self.store, "--fd", str(descriptor)]
+        return ["-m", "rivetless.cli", "dev", self.app, "--aws", *store]

@@ -46,6 +46,12 @@ def make_parser() -> argparse.ArgumentParser:
     dev.add_argument(
         "--reload", action="store_true", help="start again when a Python file below here changes"
     )
+    dev.add_argument(
+        "--aws",
+        action="store_true",
+        help="run the actors as AWS would: in Lambda processes, behind API Gateway, with SQS and "
+        "Scheduler, all on this machine",
+    )
     openapi = commands.add_parser(
         "openapi",
         help="print the OpenAPI document",
@@ -158,6 +164,10 @@ def _run(arguments: argparse.Namespace, given: Sequence[str]) -> int:
     reload: bool = getattr(arguments, "reload", False)
     registry = None if reload else load_registry(arguments.app)
     try:
+        if registry is not None and getattr(arguments, "aws", False):
+            from rivetless.cli.lab import run_lab
+
+            return run_lab(registry, arguments)
         if registry is not None:
             return _serve(registry, arguments)
         from rivetless.cli.reload import run_reloading

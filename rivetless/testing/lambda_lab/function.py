@@ -54,6 +54,7 @@ class Function:
         name: the function's name.
 
     Attributes:
+        variables: environment variables for the processes that are started from now on.
         cold_starts: how many processes were started.
         log: the latest lines that processes wrote.
         on_line: called with each of them.
@@ -76,12 +77,12 @@ class Function:
     ) -> None:
         if importlib.util.find_spec("awslambdaric") is None:
             missing_extra("lab", "awslambdaric")
+        self.variables = _variables(name, handler) | dict(variables or {})
         self.cold_starts = 0
         self.log: deque[str] = deque(maxlen=_LOG_LINES)
         self.on_line: Callable[[str], object] | None = None
         self.arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
         self._command = [sys.executable, "-m", "awslambdaric", handler]
-        self._variables = _variables(name, handler) | dict(variables or {})
         self._limit = environments
         self._timeout = timeout
         self._freeze = freeze
@@ -143,7 +144,7 @@ class Function:
         environment = Environment(
             self.cold_starts,
             self._command,
-            self._variables,
+            dict(self.variables),
             self._folder,
             freeze=self._freeze,
             changed=self._changed,

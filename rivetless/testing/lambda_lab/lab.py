@@ -82,13 +82,11 @@ class LambdaLab:
 
     Raises:
         MissingExtraError: ``awslambdaric`` or uvicorn is not installed.
+        ValueError: processes cannot share the store.
     """
 
     endpoint: str
     services_endpoint: str
-    function: Function
-    sockets: SocketApi
-    scheduler: Scheduler
 
     def __init__(
         self,
@@ -109,26 +107,40 @@ class LambdaLab:
         folder: Path | None = None,
         listening: socket.socket | None = None,
     ) -> None:
+        if store is not None and store.startswith("memory:"):
+            raise ValueError("The processes of a lab cannot share a store in memory.")
         self._app = app
         self._store = store
-        self._environments = environments
-        self._timeout = timeout
-        self._freeze = freeze
         self._ordered = ordered
-        self._http: HttpKind = http
-        self._clock = clock or SystemClock()
-        self._limits: dict[str, float] = {"idle": idle, "lifetime": lifetime}
         self._variables = dict(variables or {})
-        self._folder = folder
+        self._environments = environments
+        self._clock = clock = clock or SystemClock()
         self._listening = listening
         self._scratch: Path | None = None
         self._pumps: list[asyncio.Task[None]] = []
         self._servers: list[WebServer] = []
-        self.dead_wakes = Queue("dead-wakes", self._clock)
-        self.dead_frames = Queue("dead-frames.fifo", self._clock)
+        self.dead_wakes = Queue("dead-wakes", clock)
+        self.dead_frames = Queue("dead-frames.fifo", clock)
         comes_again: dict[str, Any] = {"visibility": visibility, "max_receives": max_receives}
-        self.wakes = Queue("wakes", self._clock, dead=self.dead_wakes, **comes_again)
-        self.frames = Queue("frames.fifo", self._clock, dead=self.dead_frames, **comes_again)
+        self.wakes = Queue("wakes", clock, dead=self.dead_wakes, **comes_again)
+        self.frames = Queue("frames.fifo", clock, dead=self.dead_frames, **comes_again)
+        self.scheduler = Scheduler(clock, self._ring, groups=(_GROUP,))
+        self.function = Function(
+            _HANDLER,
+            environments=environments,
+            timeout=timeout,
+            freeze=freeze,
+            folder=folder,
+        )
+        self.sockets = SocketApi(
+            self.function,
+            clock,
+            stage=_STAGE,
+            frames=self.frames if ordered else None,
+            idle=idle,
+            lifetime=lifetime,
+        )
+        self._front = Front(HttpApi(self.function, clock, http), self.sockets, stage_query)
 
     async def __aenter__(self) -> Self:
         front = self._listening or listen("127.0.0.1", 0)
@@ -136,30 +148,14 @@ class LambdaLab:
         self.endpoint, self.services_endpoint = _url(front), _url(services)
         if self._store is None:
             self._scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="lambda-lab-"))
-        self.scheduler = Scheduler(self._clock, self._ring, groups=(_GROUP,))
-        self.function = Function(
-            _HANDLER,
-            variables=self._settings() | self._variables,
-            environments=self._environments,
-            timeout=self._timeout,
-            freeze=self._freeze,
-            folder=self._folder,
-        )
-        self.sockets = SocketApi(
-            self.function,
-            self._clock,
-            stage=_STAGE,
-            frames=self.frames if self._ordered else None,
-            **self._limits,
-        )
+        self.function.variables = {
+            **self.function.variables,
+            **self._settings(),
+            **self._variables,
+        }
         queues = [self.wakes, self.frames]
-        http = HttpApi(self.function, self._clock, self._http)
         self._servers = [
-            WebServer(
-                Front(http, self.sockets, stage_query),
-                max_message=MAX_MESSAGE_BYTES,
-                max_frame=MAX_FRAME_BYTES,
-            ),
+            WebServer(self._front, max_message=MAX_MESSAGE_BYTES, max_frame=MAX_FRAME_BYTES),
             WebServer(Services(queues, self.scheduler, self.sockets)),
         ]
         for server, listening in zip(self._servers, (front, services), strict=True):
