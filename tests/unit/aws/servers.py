@@ -15,7 +15,7 @@ def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 
 
 class Server:
-    """Answers each request with what ``reply`` returns; closes at ``None``."""
+    """Answers each request with what ``reply`` returns; closes, or resets, at ``None``."""
 
     def __init__(self) -> None:
         self.reply: Reply = lambda body: answer(b"{}")
@@ -23,6 +23,7 @@ class Server:
         self.lines: list[str] = []
         self.connections = 0
         self.writers: list[asyncio.StreamWriter] = []
+        self.resets = False
         self.hold: Callable[[], Awaitable[object]] | None = None
         self.port = 0
 
@@ -50,6 +51,8 @@ class Server:
                     await self.hold()
                 reply = self.reply(body)
                 if reply is None:
+                    if self.resets:
+                        writer.transport.abort()
                     return
                 writer.write(reply)
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -171,6 +171,33 @@ async def test_old_credentials_are_used_to_their_end(container: Container) -> No
         await container.provider.get()
 
 
+async def test_a_token_in_the_environment(server: Server) -> None:
+    token = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "Basic abc"}
+    container = Container(server, token)
+    container.give("first", "2023-11-14T23:13:20Z")
+    assert (await container.provider.get()).access_key == "first"
+    assert server.requests[0][0]["authorization"] == "Basic abc"
+    assert server.lines == ["GET /credentials?x=1"]
+
+
+@pytest.mark.parametrize("content", [None, "a\nb", "a\r\nevil: 1"])
+async def test_tokens_that_are_none(server: Server, tmp_path: Path, content: str | None) -> None:
+    token = tmp_path / "token"
+    if content is not None:
+        token.write_text(content)
+    container = Container(server, {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token)})
+    with pytest.raises(NotSent, match="token"):
+        await container.provider.get()
+    assert server.requests == []
+
+
+async def test_no_credentials_at_all() -> None:
+    provider = Provider(clock=FakeClock(), environ={})
+    assert not provider.available
+    with pytest.raises(NotSent, match="no AWS credentials"):
+        await provider.get()
+
+
 @pytest.mark.parametrize("url", ["http://example.com/x", "http://169.254.1.1/"])
 def test_credentials_are_not_asked_of_just_anybody(url: str) -> None:
     with pytest.raises(ValueError, match="without encryption"):

@@ -10,6 +10,7 @@ from rivetless.aws.client import AnswerLost, NotSent, ServiceError
 from rivetless.aws.management import Connection, ConnectionGone, Management
 from rivetless.aws.services import MANAGEMENT
 from tests.unit.aws.clients import MakeClient, make_client
+from tests.unit.aws.scripted import ScriptedClient
 from tests.unit.aws.servers import Server, answer, server
 
 __all__ = ["make_client", "server"]
@@ -110,9 +111,11 @@ async def test_a_deadline_ends_patience(server: Server, management: Management) 
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
 async def test_what_may_have_arrived_is_not_sent_again(
-    server: Server, management: Management
+    server: Server, management: Management, resets: bool
 ) -> None:
+    server.resets = resets
     server.reply = lambda _: None
     with pytest.raises(AnswerLost):
         await management.post(CONNECTION, b"x")
@@ -162,3 +165,14 @@ def test_the_endpoint_must_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
         Management()
     monkeypatch.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", "http://127.0.0.1:1/prod")
     assert "127.0.0.1:1/prod" in repr(Management())
+
+
+def test_a_client_knows_where_it_sends() -> None:
+    with pytest.raises(ValueError, match="already"):
+        Management("http://127.0.0.1:1", client=ScriptedClient())
+
+
+async def test_an_instant_that_is_none() -> None:
+    client = ScriptedClient({"ConnectedAt": "yesterday"})
+    async with Management(client=client) as management:
+        assert await management.get(CONNECTION) == Connection()

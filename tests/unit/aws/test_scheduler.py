@@ -63,6 +63,18 @@ async def test_one_that_is_not_there(schedules: Schedules, client: ScriptedClien
         await schedules.create("n", 1_700_000_000, "wake")  # the group is not there
 
 
+async def test_refusals_are_told(schedules: Schedules, client: ScriptedClient) -> None:
+    denied = ServiceError("AccessDeniedException", 403, "no", {})
+    client.answers = [denied, denied, denied]
+    for call in (
+        schedules.create("n", 1_700_000_000, "wake"),
+        schedules.get("n"),
+        schedules.delete("n"),
+    ):
+        with pytest.raises(ServiceError, match="AccessDenied"):
+            await call
+
+
 async def test_requests(server: Server, make_client: MakeClient) -> None:
     client = make_client(SCHEDULER, server.url)
     server.reply = lambda _: answer(b'{"ScheduleArn":"arn:x","Target":{"arn":"a"}}')

@@ -124,6 +124,14 @@ async def test_a_thousand_calls_arm_few_timers(rig: Rig) -> None:
     assert len(rig.sent) <= 7
 
 
+async def test_what_was_sent_is_not_remembered_for_ever(rig: Rig) -> None:
+    later = NOW + 3600
+    await rig.ring(*(Ring(ACTOR, at=later + number) for number in range(5000)))
+    made = len(rig.scheduled)
+    await rig.ring(Ring(ACTOR, at=later + 4999), Ring(ACTOR, at=later))
+    assert [name for name, _ in rig.scheduled[made:]] == [schedule_name(ACTOR, int(later))]
+
+
 async def test_what_is_due_may_have_come_already(rig: Rig) -> None:
     await rig.ring(Ring(ACTOR, at=NOW + 30))
     rig.clock.time += 29.5
