@@ -12,6 +12,8 @@ from rivetless.actor.context import Conn, Conns, RawWebSocket
 from rivetless.actor.cron import CronJob, CronRun
 from rivetless.actor.dead_letters import DeadLetter
 from rivetless.actor.declare import ActionGroup, Event, action
+from rivetless.actor.mailbox import Mailbox
+from rivetless.actor.queue import Message, Queue
 from rivetless.actor.schedule import FireInfo, ScheduledAction
 from rivetless.errors import ActorAborted, ActorError, DefinitionError, UserError
 from rivetless.registry import Registry, setup
@@ -36,6 +38,9 @@ __all__ = [
     "DefinitionError",
     "Event",
     "FireInfo",
+    "Mailbox",
+    "Message",
+    "Queue",
     "RawWebSocket",
     "Registry",
     "ScheduledAction",

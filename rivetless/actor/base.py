@@ -18,6 +18,7 @@ from rivetless.actor.dead_letters import DeadLetters
 from rivetless.actor.declare import Event
 from rivetless.actor.definition import ActorDefinition
 from rivetless.actor.kv import KV
+from rivetless.actor.mailbox import Mailbox
 from rivetless.actor.request import make_request
 from rivetless.actor.schedule import Schedule
 from rivetless.errors import ActorError, DefinitionError
@@ -110,6 +111,8 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
             on_wake_timeout: float | timedelta | None = None,
             on_before_connect_timeout: float | timedelta | None = None,
             on_connect_timeout: float | timedelta | None = None,
+            max_queue_size: int | None = None,
+            max_queue_message_size: int | None = None,
             sleep_timeout: float | timedelta | None = None,
             sleep_grace_period: float | timedelta | None = None,
         ) -> None: ...
@@ -161,7 +164,6 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
 
         __definition__ = _NoDefinition()
         db = _Later("db")
-        queue = _Later("queue")
 
     @classmethod
     def __bind__(cls, turn: Turn) -> Self:
@@ -309,6 +311,11 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
         """What the actor was to do and could not; see ``rivetless.actor.dead_letters``."""
         return DeadLetters(self._turn.dead_letters)
 
+    @property
+    def queue(self) -> Mailbox:
+        """The actor's queues: ``self.queue.send(self.jobs, job)``, ``self.queue.iter()``."""
+        return Mailbox(self._turn.queue)
+
     # -- the turn ---------------------------------------------------------------------------------
 
     async def refresh(self) -> None:
@@ -444,6 +451,14 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
             output: what it returned.
         """
         return output
+
+    # No coroutine function, so that a decorator may replace it.
+    def run(self) -> Awaitable[None]:
+        """Run beside the actor's calls, from its creation on and from the top after each wake.
+
+        What happens between two waits on the queue is one transaction.
+        """
+        raise NotImplementedError
 
 
 MEMBERS: Final = frozenset(

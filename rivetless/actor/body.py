@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, get_origin
 
 from rivetless.actor.declare import ActionGroup, Event, action_options, check_async
 from rivetless.actor.names import did_you_mean
+from rivetless.actor.queue import Queue
 from rivetless.errors import DefinitionError
 
 HOOKS: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
@@ -30,13 +31,14 @@ HOOKS: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
         "on_websocket_message": frozenset({2}),
         "on_websocket_close": frozenset({2}),
         "on_before_action_response": frozenset({3}),
+        "run": frozenset({0}),
     }
 )
 """Every hook, and how many arguments it may take besides ``self``."""
 
 SYNC_HOOKS: Final = frozenset({"on_state_change"})
 
-LATER: Final = frozenset({"db", "queue", "run"})
+LATER: Final = frozenset({"db"})
 """Members and hooks of RivetKit that this version does not serve yet; their names are kept free."""
 
 _INSTEAD: Final[Mapping[str, str]] = MappingProxyType(
@@ -112,6 +114,8 @@ def check_group_body(group: type[Any]) -> None:
                 _refuse(where, "is a hook, and hooks belong to the actor itself")
             if isinstance(value, Event):
                 _refuse(where, "events belong to the actor itself")
+            if isinstance(value, Queue):
+                _refuse(where, "queues belong to the actor itself")
             if _is_action(value):
                 _check_action(name, where)
             else:
@@ -154,9 +158,10 @@ def _check_action(name: str, where: str) -> None:
 
 def _check_other(name: str, value: Any, where: str) -> None:
     _check_wrapped_action(value, where)
-    if value is Event or get_origin(value) is Event:
-        written = "Event[...]" if value is Event else str(value).rpartition(".")[2]
-        _refuse(where, f"is the type of an event. Make one: `{name} = {written}()`")
+    for kind, what in ((Event, "an event"), (Queue, "a queue")):
+        if value is kind or get_origin(value) is kind:
+            written = f"{kind.__name__}[...]" if value is kind else str(value).rpartition(".")[2]
+            _refuse(where, f"is the type of {what}. Make one: `{name} = {written}()`")
     if not inspect.isfunction(value) or name.startswith("_"):
         return
     folded = name.replace("_", "").lower()

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from rivetless.actor.annotations import (
     Bindings,
@@ -22,10 +22,12 @@ from rivetless.actor.annotations import (
 )
 from rivetless.actor.arguments import Signature
 from rivetless.actor.body import HOOKS, check_body, check_group_body
-from rivetless.actor.declare import ActionGroup, Event, action_options, as_event, as_group
+from rivetless.actor.declare import ActionGroup, action_options, as_event, as_group
+from rivetless.actor.declared import Declared
 from rivetless.actor.definition import ActionDefinition, ActorDefinition
 from rivetless.actor.names import class_name, member_name, why_not
 from rivetless.actor.options import ActorOptions, read_options
+from rivetless.actor.queue import as_queue
 from rivetless.actor.types import TypesReader
 from rivetless.errors import DefinitionError
 from rivetless.frozen import frozen
@@ -33,6 +35,8 @@ from rivetless.serde import ForwardReferenceError
 
 if TYPE_CHECKING:
     from rivetless.actor.base import Actor
+
+DeclaredT = TypeVar("DeclaredT", bound=Declared)
 
 _PLUMBING: Final = (object, Generic, Protocol)
 
@@ -121,7 +125,8 @@ def compile_actor(
         display_name=_text(cls, "display_name", keywords.display_name),
         options=options,
         actions=MappingProxyType(_Actions(cls, root, names, bindings, options).collect()),
-        events=MappingProxyType(_events(cls, root, names, bindings)),
+        events=MappingProxyType(_declared(as_event, "event", cls, root, names, bindings)),
+        queues=MappingProxyType(_declared(as_queue, "queue", cls, root, names, bindings)),
         hooks=hooks,
         reader=TypesReader(cls, (state, conn_state, params), hooks, names, bindings),
     )
@@ -231,31 +236,38 @@ class _Actions:
         self._found[action.name] = action
 
 
-def _events(
-    cls: type[Any], root: type[Any], scope: Scope, bindings: Bindings
-) -> dict[str, Event[Any]]:
-    found: dict[str, Event[Any]] = {}
+def _declared(
+    find: Callable[[object], DeclaredT | None],
+    what: str,
+    cls: type[Any],
+    root: type[Any],
+    scope: Scope,
+    bindings: Bindings,
+) -> dict[str, DeclaredT]:
+    """Collect a class's declarations of one kind by wire name."""
+    found: dict[str, DeclaredT] = {}
     for name, (value, owner) in _attributes(cls, root).items():
-        declared = as_event(value)
+        declared = find(value)
         if declared is None:
             continue
         if declared.python_name != name:
             raise DefinitionError(
-                f"{cls.__name__}.{name}: this event is already called `{declared.python_name}`. "
+                f"{cls.__name__}.{name}: this {what} is already called `{declared.python_name}`. "
                 "Declare one for each name."
             )
-        event = declared.specialise(bindings)
-        if event is not declared:
-            # A generic base's event has another type in each class derived from it.
-            setattr(cls, name, event)
-        event.names(module_names(owner), scope)
-        other = found.get(event.name)
+        special = declared.specialise(bindings)
+        if special is not declared:
+            # A generic base's declaration has other types in each class derived from it.
+            setattr(cls, name, special)
+        special.names(module_names(owner), scope)
+        other = found.get(special.name)
         if other is not None:
             raise DefinitionError(
-                f"{cls.__name__}: the events `{other.python_name}` and `{name}` are both "
-                f'`{event.name}` on the wire. Rename one, or give it a name: `Event(name="...")`.'
+                f"{cls.__name__}: the {what}s `{other.python_name}` and `{name}` are both "
+                f"`{special.name}` on the wire. Rename one, or give it a name: "
+                f'`{type(declared).__name__}(name="...")`.'
             )
-        found[event.name] = event
+        found[special.name] = special
     return found
 
 
@@ -268,14 +280,15 @@ def _resolve_what_is_known(definition: ActorDefinition) -> None:
             resolve()
         except ForwardReferenceError:
             continue
-    for event in definition.events.values():
+    for declared in (*definition.events.values(), *definition.queues.values()):
         try:
-            event.resolve()
+            declared.resolve()
         except ForwardReferenceError:
             continue
         except TypeError as error:
+            what = "payload's type" if declared.name in definition.events else "message's type"
             raise DefinitionError(
-                f"{definition.python_name}.{event.python_name}: the payload's type cannot travel. "
+                f"{definition.python_name}.{declared.python_name}: the {what} cannot travel. "
                 f"({error})"
             ) from error
 

@@ -5,35 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Final,
-    Generic,
-    NoReturn,
-    Self,
-    cast,
-    get_args,
-    get_origin,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, cast, get_origin, overload
 
 from pydantic import ValidationError
 from typing_extensions import TypeVar
 
-from rivetless.actor.annotations import (
-    Bindings,
-    Scope,
-    calling_scope,
-    evaluate,
-    has_variables,
-    substitute,
-)
-from rivetless.actor.names import member_name, why_not
+from rivetless.actor.annotations import Scope, calling_scope
+from rivetless.actor.declared import Declared, refuse
+from rivetless.actor.names import why_not
 from rivetless.actor.options import seconds
-from rivetless.errors import DefinitionError, validation_error
+from rivetless.errors import DefinitionError
 from rivetless.frozen import frozen
-from rivetless.serde import Schema, issues, schema_of, type_name
+from rivetless.serde import Schema, type_name
 
 if TYPE_CHECKING:
     from rivetless.actor.base import Actor
@@ -150,7 +133,7 @@ def action_options(function: object) -> ActionOptions | None:
     return options
 
 
-class Event(Generic[PayloadT]):
+class Event(Declared, Generic[PayloadT]):
     """An event that connections subscribe to: ``new_message = Event[Message]()``.
 
     A tuple travels as several arguments (JavaScript's callback gets them one by one), ``None`` as
@@ -173,21 +156,10 @@ class Event(Generic[PayloadT]):
         name: str | None = None,
         can_subscribe: Callable[[Any], Awaitable[bool]] | None = None,
     ) -> None:
-        if name is not None and (wrong := why_not(name)):
-            raise DefinitionError(f"Event: {wrong}.")
+        super().__init__(name)
         if inspect.isroutine(can_subscribe):
             check_async(can_subscribe, can_subscribe.__name__, "`can_subscribe`")
-        self.name = name or ""
-        self.python_name = ""
         self.can_subscribe = can_subscribe
-        self._names: tuple[dict[str, Any], Scope] = ({}, {})
-        self._type: Any = None
-        self._schema: Schema[Any] | None = None
-
-    def __set_name__(self, owner: type[Any], name: str) -> None:
-        # A second name for one event is refused when the class is compiled.
-        self.python_name = self.python_name or name
-        self.name = self.name or member_name(name)
 
     def __repr__(self) -> str:
         return f"Event[{type_name(self.payload_type)}]({self.name!r})"
@@ -195,45 +167,15 @@ class Event(Generic[PayloadT]):
     @property
     def payload_type(self) -> Any:
         """The type of the payload, as it was written."""
-        if self._type is not None:
-            return self._type
-        # ``Event[int]()`` sets ``__orig_class__`` after ``__init__``: look only now.
-        alias = getattr(self, "__orig_class__", None)
-        return get_args(alias)[0] if alias is not None else Any
+        return self.types[0]
 
     @property
     def schema(self) -> Schema[Any]:
         """The schema of the payload."""
-        return self._schema or self.resolve()
+        return (self._schemas or self.resolve())[0]
 
-    def names(self, module_names: dict[str, Any], scope: Scope) -> None:
-        """Say what the names in the payload's type mean, for types given as text."""
-        if self._schema is None:
-            self._names = (module_names, scope)
-
-    def resolve(self) -> Schema[Any]:
-        """Build the schema.
-
-        Raises:
-            ForwardReferenceError: the type names something that does not exist yet.
-            TypeError: it cannot travel.
-        """
-        if self._schema is None:
-            annotation = evaluate(self.payload_type, *self._names)
-            schema = schema_of(annotation)
-            schema.build()
-            self._type, self._schema = annotation, schema
-            self._names = ({}, {})
-        return self._schema
-
-    def specialise(self, bindings: Bindings) -> Self:
-        """Return the event of a class derived from the generic one that declared it."""
-        if not has_variables(self.payload_type):
-            return self
-        copy = type(self)(name=self.name or None, can_subscribe=self.can_subscribe)
-        copy.python_name = self.python_name
-        copy._type = substitute(self.payload_type, bindings)
-        return copy
+    def _again(self) -> Self:
+        return type(self)(name=self.name or None, can_subscribe=self.can_subscribe)
 
     @property
     def spreads(self) -> bool:
@@ -249,7 +191,7 @@ class Event(Generic[PayloadT]):
         Raises:
             ActorError: ``actor.validation_error``.
         """
-        schema = self._schema or self.resolve()
+        schema = (self._schemas or self.resolve())[0]
         if len(payload) != 1:
             if payload or schema.annotation is not type(None):
                 raise TypeError(
@@ -259,7 +201,7 @@ class Event(Generic[PayloadT]):
         try:
             plain = schema.encode(payload[0])
         except (ValidationError, TypeError) as error:
-            self._refuse(error)
+            refuse(f"The payload of the event `{self.python_name}`", error)
         if plain is None and schema.annotation is type(None):
             return []
         return list(cast("tuple[object, ...]", plain)) if self.spreads else [plain]
@@ -280,30 +222,31 @@ class Event(Generic[PayloadT]):
         payload: PayloadT = self.schema.validate(plain)
         return payload
 
-    def _refuse(self, error: ValidationError | TypeError) -> NoReturn:
-        found: list[dict[str, object]]
-        if isinstance(error, ValidationError):
-            found = issues(error)
-        else:
-            found = [{"path": [], "message": str(error), "code": "not_serialisable"}]
-        message = f"The payload of the event `{self.python_name}` is wrong: {found[0]['message']}."
-        raise validation_error(found, message) from error
-
     async def allows(self, actor: Actor[Any, Any, Any]) -> bool:
         """Ask ``can_subscribe`` whether ``actor.conn`` may listen.
 
         Raises:
             TypeError: the answer is no bool (a mistake of the actor, masked for clients).
         """
-        if self.can_subscribe is None:
-            return True
-        answer: object = await self.can_subscribe(actor)
-        if answer is not True and answer is not False:
-            raise TypeError(
-                f"`can_subscribe` of the event `{self.python_name}` answers True or False, "
-                f"not {answer!r}."
-            )
-        return answer
+        return await allowed(
+            self.can_subscribe, actor, f"`can_subscribe` of the event `{self.python_name}`"
+        )
+
+
+async def allowed(
+    ask: Callable[[Any], Awaitable[object]] | None, actor: object, label: str
+) -> bool:
+    """Ask an actor's own function whether something may be done; without one it may.
+
+    Raises:
+        TypeError: the answer is no bool (a mistake of the actor, masked for clients).
+    """
+    if ask is None:
+        return True
+    answer = await ask(actor)
+    if answer is not True and answer is not False:
+        raise TypeError(f"{label} answers True or False, not {answer!r}.")
+    return answer
 
 
 def as_event(value: object) -> Event[Any] | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rivetless.actor.base import Actor
     from rivetless.actor.declare import Event
     from rivetless.actor.options import ActorOptions
+    from rivetless.actor.queue import Queue
     from rivetless.actor.turn import Turn
 
 
@@ -140,6 +141,7 @@ class ActorDefinition:
         options: time-outs.
         actions: by wire name.
         events: by wire name.
+        queues: by wire name.
         hooks: names of the hooks the class defines; the others need not be called.
         reader: reads the types of state, connection state, parameters and input.
     """
@@ -153,10 +155,12 @@ class ActorDefinition:
     options: ActorOptions
     actions: Mapping[str, ActionDefinition]
     events: Mapping[str, Event[Any]]
+    queues: Mapping[str, Queue[Any, Any]]
     hooks: frozenset[str]
     reader: TypesReader = field(repr=False)
     _actions: Mapping[str, ActionDefinition] = field(init=False, repr=False)
     _events: Mapping[str, Event[Any]] = field(init=False, repr=False)
+    _queues: Mapping[str, Queue[Any, Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Look-ups take both names; of two meanings of one word the wire's wins.
@@ -164,6 +168,8 @@ class ActorDefinition:
         events = {event.python_name: event for event in self.events.values()}
         object.__setattr__(self, "_actions", {**actions, **self.actions})
         object.__setattr__(self, "_events", {**events, **self.events})
+        queues = {queue.python_name: queue for queue in self.queues.values()}
+        object.__setattr__(self, "_queues", {**queues, **self.queues})
 
     def new(self, turn: Turn) -> Actor[Any, Any, Any]:
         """Make the instance for one turn."""
@@ -179,13 +185,18 @@ class ActorDefinition:
             self.reader.get()
             for action in self.actions.values():
                 action.signature.resolve()
-            for event in self.events.values():
-                event.resolve()
+            for declared in (*self.events.values(), *self.queues.values()):
+                declared.resolve()
         except ForwardReferenceError as error:
             raise DefinitionError(
                 f"{error}. Annotations name what their module (or the function "
                 "that holds the class) defines; import it at run time, not under TYPE_CHECKING."
             ) from error
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it makes a difference when a process's tenure ends."""
+        return "on_sleep" in self.hooks or "run" in self.hooks
 
     def find_action(self, name: str) -> ActionDefinition | None:
         """Find an action by its wire name or its Python name."""
@@ -194,6 +205,10 @@ class ActorDefinition:
     def find_event(self, name: str) -> Event[Any] | None:
         """Find an event by its wire name or its Python name."""
         return self._events.get(name)
+
+    def find_queue(self, name: str) -> Queue[Any, Any] | None:
+        """Find a queue by its wire name or its Python name."""
+        return self._queues.get(name)
 
     # -- types ----------------------------------------------------------------------------------
 

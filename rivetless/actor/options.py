@@ -1,4 +1,4 @@
-"""What the keywords of an actor class set: time-outs.
+"""What the keywords of an actor class set: time-outs and limits.
 
 RivetKit's other options are answered with the reason why they are not here.
 """
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from rivetless.actor.names import did_you_mean
 from rivetless.errors import DefinitionError
@@ -37,6 +37,8 @@ class ActorOptions:
             without the hook cost nothing while nobody calls them).
         sleep_grace_period: how long all that happens at the end may take together: ``on_sleep``,
             ``on_destroy``, background work.
+        max_queue_size: how many messages may wait in the actor's queues together.
+        max_queue_message_size: how many bytes a message's body may have.
     """
 
     action_timeout: float = 60.0
@@ -50,9 +52,13 @@ class ActorOptions:
     on_connect_timeout: float = 5.0
     sleep_timeout: float = 30.0
     sleep_grace_period: float = 15.0
+    max_queue_size: int = 1000
+    max_queue_message_size: int = 65_536
 
 
 OPTION_NAMES: Final = tuple(field.name for field in dataclasses.fields(ActorOptions))
+
+_COUNTS: Final = frozenset(name for name in OPTION_NAMES if name.startswith("max_"))
 
 _LATER: Final = "it belongs to a feature that this version of rivetless does not serve yet"
 _IDLE: Final = "an actor holds no process while nobody calls it, so there is nothing to keep awake"
@@ -75,8 +81,6 @@ REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         "preload_max_connections_bytes": _PRELOAD,
         "max_incoming_message_size": "it is an option of `setup`",
         "max_outgoing_message_size": "it is an option of `setup`",
-        "max_queue_size": _LATER,
-        "max_queue_message_size": _LATER,
         "max_schedules": _LATER,
     }
 )
@@ -98,6 +102,17 @@ def seconds(value: object) -> float:
     return float(value)
 
 
+def count(value: object) -> int:
+    """Return a limit.
+
+    Raises:
+        ValueError: it is not a whole number above zero.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"takes a number above zero, not {value!r}")
+    return value
+
+
 def read_options(owner: str, base: ActorOptions, given: Mapping[str, object]) -> ActorOptions:
     """Return ``base`` with an actor class's keywords applied.
 
@@ -109,7 +124,7 @@ def read_options(owner: str, base: ActorOptions, given: Mapping[str, object]) ->
     Raises:
         DefinitionError: one is unknown, of no use here, or has a bad value.
     """
-    changed: dict[str, float] = {}
+    changed: dict[str, Any] = {}
     for name, value in given.items():
         if name not in OPTION_NAMES:
             reason = REFUSED.get(name)
@@ -120,7 +135,7 @@ def read_options(owner: str, base: ActorOptions, given: Mapping[str, object]) ->
         if value is None:
             continue
         try:
-            changed[name] = seconds(value)
+            changed[name] = count(value) if name in _COUNTS else seconds(value)
         except ValueError as error:
             raise DefinitionError(f"{owner}: `{name}` {error}.") from None
     return dataclasses.replace(base, **changed) if changed else base

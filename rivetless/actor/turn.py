@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rivetless.actor.dead_letters import DeadLetterPort
     from rivetless.actor.definition import ActorDefinition
     from rivetless.actor.kv import KVPort
+    from rivetless.actor.mailbox import QueuePort
     from rivetless.actor.schedule import SchedulePort
     from rivetless.keys import Address
 
@@ -107,6 +108,11 @@ class Turn(Protocol):
     @abstractmethod
     def client(self) -> Any:
         """A client for calls to other actors (``rivetless.client.Client``)."""
+
+    @property
+    @abstractmethod
+    def queue(self) -> QueuePort:
+        """What stands behind ``self.queue``."""
 
     @abstractmethod
     def get_state(self) -> Any:

@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from rivetless.actor.base import Actor
 from rivetless.actor.definition import ActorDefinition
+from rivetless.actor.queue import Queue
 from rivetless.actor.typing import CreatedWith
 from rivetless.client import failures
 from rivetless.client.arguments import (
@@ -34,7 +35,14 @@ from rivetless.client.calls import (
     Target,
 )
 from rivetless.client.connection import Connection
-from rivetless.client.handle import Binding, Handle, Params, binding_of, definition_of
+from rivetless.client.handle import (
+    Binding,
+    Handle,
+    Params,
+    binding_of,
+    definition_of,
+    queue_of,
+)
 from rivetless.client.retry import RetryPolicy, retrying
 from rivetless.client.sockets import Socket
 from rivetless.client.transports import Transport
@@ -51,6 +59,8 @@ ActorT = TypeVar("ActorT", bound=Actor[Any, Any, Any])
 InputT = TypeVar("InputT")
 ParamsT = TypeVar("ParamsT")
 HandleT = TypeVar("HandleT")
+BodyT = TypeVar("BodyT")
+ReplyT = TypeVar("ReplyT")
 ResultT = TypeVar("ResultT")
 
 
@@ -337,16 +347,37 @@ class Client:
         self._connections.add(connection)
         return connection
 
-    async def send(self, actor: object, queue: str, body: object = None) -> None:
+    @overload
+    async def send(self, actor: object, queue: Queue[BodyT, Any], body: BodyT) -> None: ...
+    @overload
+    async def send(self, actor: object, queue: str, body: object = None) -> None: ...
+    async def send(self, actor: object, queue: Queue[Any, Any] | str, body: Any = None) -> None:
         """Send a message to an actor's queue; returns when it is stored.
+
+        Inside of an actor, ``self.client.send`` sends with the commit of the turn, exactly once.
 
         Args:
             actor: a handle.
-            queue: name of the queue.
+            queue: the queue, or its name. What is sent to one that the actor does not have is
+                thrown away.
             body: the message.
+
+        Raises:
+            ActorError: ``queue.full``, ``queue.message_too_large``, ``actor.validation_error``,
+                ``auth.forbidden``.
         """
         await self._enqueue(actor, queue, body, wait=False, timeout=None)
 
+    @overload
+    async def send_and_wait(
+        self,
+        actor: object,
+        queue: Queue[BodyT, ReplyT],
+        body: BodyT,
+        *,
+        timeout: float | timedelta | None = None,
+    ) -> ReplyT: ...
+    @overload
     async def send_and_wait(
         self,
         actor: object,
@@ -354,14 +385,22 @@ class Client:
         body: object = None,
         *,
         timeout: float | timedelta | None = None,
+    ) -> Any: ...
+    async def send_and_wait(
+        self,
+        actor: object,
+        queue: Queue[Any, Any] | str,
+        body: Any = None,
+        *,
+        timeout: float | timedelta | None = None,
     ) -> Any:
         """Send a message to an actor's queue and return what it was completed with.
 
         Args:
             actor: a handle.
-            queue: name of the queue.
+            queue: the queue, or its name.
             body: the message.
-            timeout: how long to wait.
+            timeout: how long to wait; at most as long as an action of the actor may take.
 
         Raises:
             ActorError: ``queue.timed_out`` when the time was over; the message stays queued.
@@ -507,12 +546,22 @@ class Client:
         return await self._retry(attempt, call.target, keyed=call.idempotency_key is not None)
 
     async def _enqueue(
-        self, actor: object, queue: str, body: object, *, wait: bool, timeout: float | None
+        self,
+        actor: object,
+        queue: Queue[Any, Any] | str,
+        body: Any,
+        *,
+        wait: bool,
+        timeout: float | None,
     ) -> Any:
         binding = self._binding(actor)
+        declared = queue_of(binding.definition, queue)
+        if declared is not None:
+            body = declared.encode(body)
+        name = declared.name if declared is not None else str(queue)
         params = await plain_params(binding.definition, binding.params)
         key = self._first_key(binding)
-        send = QueueSend(binding.target, queue, body, wait, timeout, params, key)
+        send = QueueSend(binding.target, name, body, wait, timeout, params, key)
 
         async def attempt() -> Any:
             nonlocal send
@@ -525,7 +574,9 @@ class Client:
                     "timed_out",
                     f"The message was not completed within {timeout} s; it stays queued.",
                 )
-            return reply.response
+            if declared is None or not declared.completable:
+                return reply.response
+            return declared.reply.validate(reply.response)
 
         return await self._retry(attempt, send.target, queue=True, keyed=key is not None)
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rivetless.actor.base import Actor
 from rivetless.actor.definition import ActionDefinition, ActorDefinition
+from rivetless.actor.queue import Queue
 from rivetless.client.calls import Target, describe
 from rivetless.frozen import frozen
 
 if TYPE_CHECKING:
     from rivetless.client.client import Client
 
-__all__ = ["Binding", "Handle", "binding_of", "definition_of"]
+__all__ = ["Binding", "Handle", "binding_of", "definition_of", "queue_of"]
 
 Invoke: TypeAlias = Callable[[str, list[object]], Awaitable[object]]
 """Calls an action by its wire name with plain arguments; returns the plain output."""
@@ -108,6 +109,21 @@ def definition_of(actor: type[Any] | str) -> tuple[str, ActorDefinition | None]:
     raise TypeError(f"{actor!r} is neither an actor class nor an actor's name.")
 
 
+def queue_of(
+    definition: ActorDefinition | None, queue: Queue[Any, Any] | str
+) -> Queue[Any, Any] | None:
+    """Return the queue that is meant; ``None`` for a name of which no more is known.
+
+    Raises:
+        TypeError: the queue is another actor's.
+    """
+    if isinstance(queue, str):
+        return None if definition is None else definition.find_queue(queue)
+    if definition is not None and definition.find_queue(queue.name) is None:
+        raise TypeError(f"{definition.python_name} has no queue `{queue.python_name}`.")
+    return queue
+
+
 # -- by name ---------------------------------------------------------------------------------------
 
 
@@ -135,7 +151,9 @@ class _NamedAction:
 
 _Tree: TypeAlias = "Mapping[str, ActionDefinition | _Tree]"
 
-_HANDLE_HINT: Final = "A handle reaches an actor's actions and events; the rest lives in the actor."
+_HANDLE_HINT: Final = (
+    "A handle reaches an actor's actions, events and queues; the rest lives in the actor."
+)
 
 
 @lru_cache(maxsize=1024)
@@ -163,15 +181,15 @@ def _member(definition: ActorDefinition, invoke: Invoke, path: tuple[str, ...]) 
 
 
 def _rarely(definition: ActorDefinition, invoke: Invoke, path: tuple[str, ...]) -> Any:
-    """Return what is not an action by its Python name: one by its wire name, or an event."""
+    """Return what is not an action by its Python name: one by its wire name, an event, a queue."""
     name = ".".join(path)
     action = definition.find_action(name)
     if action is not None:
         return _bound(action, invoke)
     if len(path) == 1:
-        event = definition.find_event(name)
-        if event is not None:
-            return event
+        declared = definition.find_event(name) or definition.find_queue(name)
+        if declared is not None:
+            return declared
     raise AttributeError(_explain(definition, path))
 
 

@@ -19,6 +19,8 @@ from rivetless.runtime.commands import (
     RawMessage,
     RawRequest,
     RawResponse,
+    SendMessage,
+    SendResult,
     SleepActor,
     Subscribe,
     Sweep,
@@ -37,6 +39,9 @@ class Dispatcher(Protocol):
     @overload
     @abstractmethod
     async def dispatch(self, command: CallAction | ConnectionAction) -> ActionResult: ...
+    @overload
+    @abstractmethod
+    async def dispatch(self, command: SendMessage) -> SendResult: ...
     @overload
     @abstractmethod
     async def dispatch(self, command: RawRequest) -> RawResponse: ...

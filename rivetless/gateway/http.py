@@ -43,6 +43,8 @@ from rivetless.runtime.commands import (
     GetActor,
     RawRequest,
     RawResponse,
+    SendMessage,
+    SendResult,
     Target,
 )
 
@@ -155,7 +157,7 @@ class HttpService:
         elif isinstance(route, routes.RawRequest):
             await self._raw(exchange, target, request, route.path)
         elif isinstance(route, routes.QueueSend):
-            await self._queue(exchange, target)
+            await self._queue(exchange, target, request, route.name)
         else:
             await self._own(exchange, target, request, route)
 
@@ -181,19 +183,27 @@ class HttpService:
         headers = actor_headers(result.actor_id, result.key)
         await exchange.reply(200, data, _CONTENT_TYPES[codec.name], headers)
 
-    async def _queue(self, exchange: Exchange, target: Target) -> None:
-        """Answer a send to a queue that no actor has declared: it is taken and thrown away."""
+    async def _queue(
+        self, exchange: Exchange, target: Target, request: GatewayRequest, name: str
+    ) -> None:
         codec = _codec(exchange)
         version = CURRENT_VERSION
         try:
             body = await exchange.body(self._options.max_incoming, incoming_too_long)
-            _, version = codec.decode(HttpQueueSendRequest, body)
-            info: ActorInfo = await self._dispatcher.dispatch(GetActor(target))
-            data = codec.encode(HttpQueueSendResponse("completed"), version)
+            message, version = codec.decode(HttpQueueSendRequest, body)
+            url = actor_url(request.subpath, request.query)
+            origin = http_origin(exchange, request_info(exchange, "POST", url), self._calls)
+            timeout = None if message.timeout is None else message.timeout / 1000
+            result: SendResult = await self._dispatcher.dispatch(
+                SendMessage(target, name, message.body, message.wait, timeout, origin)
+            )
+            data = codec.encode(HttpQueueSendResponse(result.status, result.response), version)
+            if len(data) > self._options.max_outgoing:
+                raise outgoing_too_long(len(data), self._options.max_outgoing)
         except Exception as error:
             await exchange.fail(error, codec, version, expose=self._options.expose)
             return
-        headers = actor_headers(info.actor_id, info.address.key)
+        headers = actor_headers(result.actor_id, result.key)
         await exchange.reply(200, data, _CONTENT_TYPES[codec.name], headers)
 
     async def _raw(

@@ -167,7 +167,7 @@ class Actions:
         timeout = action.timeout or definition.options.action_timeout
         check = ""
         if origin.call_key is not None:
-            origin = _scoped(origin)
+            origin = scoped(origin)
             check = replies.check(
                 definition.name, action.name, json.dumps(tag(args, JSON)).encode()
             )
@@ -238,7 +238,7 @@ class Actions:
         return result
 
 
-def _scoped(origin: Origin) -> Origin:
+def scoped(origin: Origin) -> Origin:
     """Tie a client's idempotency key to the client, so that nobody gets another's answer.
 
     A client is who its connection parameters say it is. The keys of actors name their turn.

@@ -14,13 +14,13 @@ and the others wait in the order of their arrival.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rivetless import errors
+from rivetless.runtime.gate import Gate
 from rivetless.runtime.reconcile import Verdict, reconcile
 from rivetless.runtime.records import LISTENED
 from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, finish, tick
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from rivetless.actor.turn import ConnInfo
     from rivetless.keys import Address
     from rivetless.runtime.effects import Effect
+    from rivetless.runtime.inbox import Inbox
+    from rivetless.runtime.pump import Pump
 
 
 class Tenure:
@@ -85,7 +87,7 @@ class CachedConn:
     state: bytes | None
 
 
-class Cell:
+class Cell(Gate):
     """One actor in this process.
 
     Attributes:
@@ -98,6 +100,8 @@ class Cell:
         beginning: id of the turn whose hooks create or wake the actor now.
         running: how many turns are under way, work kept awake included.
         quiet: what waits until none is.
+        inbox: the messages this process has read, once one was asked for.
+        pump: what runs the actor's ``run`` here, while it does.
         used: tick of the last use.
     """
 
@@ -119,18 +123,17 @@ class Cell:
         "_staged",
         "_state",
         "_store",
-        "_waiting",
         "address",
         "awake",
         "beginning",
         "checked",
-        "closed",
         "conns",
         "definition",
         "head",
-        "holder",
         "idle_timer",
+        "inbox",
         "lock",
+        "pump",
         "quiet",
         "running",
         "tenure",
@@ -145,6 +148,7 @@ class Cell:
         let_out: Callable[[Cell, str, int, int, Sequence[Effect], bool], asyncio.Future[None]],
         committed: Callable[[str, Changes, int], None],
     ) -> None:
+        super().__init__()
         self.definition = definition
         self.address = address
         self.head: Head | None = None
@@ -157,10 +161,9 @@ class Cell:
         self.checked = 0
         self.quiet: asyncio.Future[None] | None = None
         self.idle_timer: object = None
+        self.inbox: Inbox | None = None
+        self.pump: Pump | None = None
         self.lock = asyncio.Lock()
-        self.holder: str | None = None
-        self.closed = False
-        self._waiting: deque[tuple[asyncio.Future[None], str | None]] = deque()
         self._store = store
         self._let_out = let_out
         self._committed = committed
@@ -479,10 +482,8 @@ class Cell:
                 version = await self._reconcile(actor_id, changes, expected)
         except (Conflict, Gone):
             self._discard(batch, Superseded(elsewhere=True))
-        except (Duplicate, Full) as error:
-            # Of several it is not known whom the store means: each finds out when it runs again.
-            alone = len(batch) == 1
-            self._discard(batch, error if alone else Superseded(elsewhere=True))
+        except (Full, Duplicate) as error:
+            await self._refused(batch, error)
         except TooLarge as error:
             self._discard(batch, errors.state_too_large(error.size, error.limit))
         except StoreError as error:
@@ -495,6 +496,20 @@ class Cell:
             raise
         else:
             self._landed(batch, changes, actor_id, expected, version, now)
+
+    async def _refused(self, batch: list[Step], error: Full | Duplicate) -> None:
+        """Let only those fail whose conditions do not hold, and what was built on them."""
+        if len(batch) > 1:
+            epoch = self._epoch
+            for step in batch:
+                if self._epoch == epoch:
+                    await self._commit([step])
+                else:
+                    fail(step, Superseded(elsewhere=True))
+        elif batch[0].changes.versioned:
+            self._discard(batch, error)
+        else:
+            fail(batch[0], error)
 
     async def _reconcile(self, actor_id: str, changes: Changes, expected: int) -> int:
         verdict = await reconcile(self._store, actor_id, changes, expected)
@@ -577,55 +592,3 @@ class Cell:
         for step in staged:
             fail(step, Superseded(elsewhere=True))
         return any(step.begins_tenure for step in staged)
-
-    # -- taking turns -----------------------------------------------------------------------------
-
-    async def admit(self) -> None:
-        """Wait until nobody holds the cell. In order of arrival."""
-        if self.holder is not None or self._waiting:
-            await self._queue(None)
-
-    async def hold(self, holder: str, *, closed: bool = False) -> None:
-        """Wait until nobody holds the cell, then hold it. In order of arrival.
-
-        Args:
-            holder: the turn's id.
-            closed: whether calls that the holder itself has caused must not pass.
-        """
-        if not self.try_hold(holder, closed=closed):
-            await self._queue(holder)
-        self.closed = closed
-
-    def try_hold(self, holder: str, *, closed: bool) -> bool:
-        """Hold the cell if nobody does and nobody waits to."""
-        if self.holder is not None or self._waiting:
-            return False
-        self.holder = holder
-        self.closed = closed
-        return True
-
-    async def _queue(self, holder: str | None) -> None:
-        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        place = (gate, holder)
-        self._waiting.append(place)
-        try:
-            await gate
-        except BaseException:
-            if place in self._waiting:
-                self._waiting.remove(place)
-            elif holder is not None:
-                self.release(holder)
-            raise
-
-    def release(self, holder: str) -> None:
-        """Let the next one go on; nothing if ``holder`` does not hold the cell."""
-        if self.holder != holder:
-            return
-        self.holder = None
-        self.closed = False
-        while self._waiting and self.holder is None:
-            gate, self.holder = self._waiting.popleft()
-            if gate.done():
-                self.holder = None
-            else:
-                gate.set_result(None)

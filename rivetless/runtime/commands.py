@@ -10,6 +10,7 @@ from __future__ import annotations
 from rivetless.actor.turn import RequestInfo
 from rivetless.frozen import frozen
 from rivetless.keys import Address
+from rivetless.protocol.messages import QueueStatus
 
 
 @frozen
@@ -161,6 +162,25 @@ class CloseConnection:
 
 
 @frozen
+class SendMessage:
+    """Add a message to a queue. Answer: ``SendResult``, with ``wait`` when it is completed.
+
+    Attributes:
+        queue: its name; what is sent to one that the actor does not have is thrown away.
+        body: plain.
+        wait: whether the sender waits for the reply.
+        timeout: seconds that it waits; ``None`` for as long as an action may take.
+    """
+
+    target: Target
+    queue: str
+    body: object
+    wait: bool = False
+    timeout: float | None = None
+    origin: Origin = NOWHERE
+
+
+@frozen
 class RawRequest:
     """An HTTP request for ``on_request``. Answer: ``RawResponse``."""
 
@@ -230,6 +250,7 @@ Command = (
     | RawMessage
     | CloseConnection
     | RawRequest
+    | SendMessage
     | DestroyActor
     | SleepActor
     | ListActors
@@ -255,6 +276,21 @@ class ActionResult:
     """The answer of an action: its plain output and who gave it."""
 
     output: object
+    actor_id: str
+    key: tuple[str, ...]
+
+
+@frozen
+class SendResult:
+    """What became of a message, and which actor has it.
+
+    Attributes:
+        status: ``"timedOut"`` where the sender waited in vain; the message stays.
+        response: the plain reply.
+    """
+
+    status: QueueStatus
+    response: object
     actor_id: str
     key: tuple[str, ...]
 

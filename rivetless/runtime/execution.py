@@ -18,7 +18,7 @@ from rivetless.runtime.records import find_record
 from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.turn import ActorTurn
 from rivetless.serde import UnstorableError
-from rivetless.store.base import Changes, Collection, Record, StoreError, TooLarge
+from rivetless.store.base import Changes, Collection, Full, Record, StoreError, TooLarge
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -55,20 +55,20 @@ class Execution:
                     return await self._attempt(cell, target, job)
                 except Superseded as lost:
                     superseded = lost
-                await self._after_conflict(job, superseded)
+                await self.after_conflict(job, superseded)
         except errors.ActorError as error:
             if (shown := self._for_the_caller(job, error)) is not error:
                 raise shown from error
             raise
         finally:
-            self._leave(cell, job)
+            self.leave(cell, job)
             cell.running -= 1
             cell.flush()  # a creation may have been held back for a caller that is gone
             self._runtime.used(cell)
 
     async def _attempt(self, cell: Cell, target: Target, job: Job) -> Any:
         job.created = False
-        await self._enter(cell, target, job)
+        await self.enter(cell, target, job)
         base, actor_id = cell.snapshot(), cell.actor_id
         if job.origin.call_key is not None:
             stored = await replies.find(self._runtime.store, self._runtime.clock, cell, job)
@@ -104,7 +104,7 @@ class Execution:
 
     # -- entering ---------------------------------------------------------------------------------
 
-    async def _enter(self, cell: Cell, target: Target, job: Job) -> None:
+    async def enter(self, cell: Cell, target: Target, job: Job) -> None:
         """Return when a turn of the job may begin on the cell."""
         tries = 0
         while True:
@@ -182,7 +182,7 @@ class Execution:
         if self._runtime.clock.now() >= job.deadline:
             raise errors.make("actor.conflict")
 
-    async def _after_conflict(self, job: Job, lost: Superseded) -> None:
+    async def after_conflict(self, job: Job, lost: Superseded) -> None:
         """Decide what a turn that lost does next: run at once, pause, or take the lease."""
         if job.checkpoints:
             raise errors.make("actor.interrupted", {"checkpoints": job.checkpoints})
@@ -204,7 +204,7 @@ class Execution:
             return errors.make("actor.interrupted", {"cause": error.name})
         return error
 
-    def _leave(self, cell: Cell, job: Job) -> None:
+    def leave(self, cell: Cell, job: Job) -> None:
         """Let others in again, at the end of a job that held the actor."""
         if job.leased:
             job.leased = False
@@ -229,7 +229,7 @@ class Execution:
         if turn.destroying:
             await self._runtime.lifecycle.run_destroy_hooks(turn)
         await turn.prepare()
-        return self._changes(turn)
+        return self.collect(turn)
 
     async def _commit(self, turn: ActorTurn, changes: Changes | None) -> None:
         """Commit what the run did, or make sure that it has read nothing stale.
@@ -257,9 +257,12 @@ class Execution:
         step = Step(changes, tuple(turn.effects), hops=turn.job.hops)
         cell.stage(step)
         turn.presence.remember(changes)
-        await step.done
+        try:
+            await step.done
+        except Full as error:
+            raise errors.queue_full(error.limit) from error
 
-    def _changes(self, turn: ActorTurn, *, last: bool = True) -> Changes | None:
+    def collect(self, turn: ActorTurn, *, last: bool = True) -> Changes | None:
         try:
             changes = turn.changes(last=last)
         except UnstorableError as error:
@@ -314,10 +317,10 @@ class Execution:
         first = job.checkpoints == 0
         self._hold_now(turn, closed=True)
         await turn.prepare()
-        changes = self._changes(turn, last=False) or Changes(self._runtime.fresh_commit_id())
+        changes = self.collect(turn, last=False) or Changes(self._runtime.fresh_commit_id())
         turn.check_base()
         if first:
-            lease = self._runtime.leases.change(job, turn.turn_id)
+            lease = self._runtime.leases.change(job, turn.hold_id)
             clock = self._runtime.clock
             changes = replies.remember(changes, clock, cell, job, replies.STARTED)
             if lease is not None:
@@ -346,7 +349,7 @@ class Execution:
         if name in job.once:
             return job.once[name]
         key = f"once:{turn.turn_id}:{name}".encode()
-        if job.durable_cause:
+        if turn.durable_cause:
             record = await turn.port_call(
                 find_record(runtime.store, turn.actor_id, Collection.REPLY, key)
             )
@@ -356,9 +359,9 @@ class Execution:
         self._hold_now(turn, closed=job.closed)
         turn.check_base()
         lease = cell.lease
-        if lease is None or lease.holder != turn.turn_id:
+        if lease is None or lease.holder != turn.hold_id:
             await turn.port_call(
-                runtime.leases.take(cell, job, turn.turn_id, runtime.fresh_commit_id())
+                runtime.leases.take(cell, job, turn.hold_id, runtime.fresh_commit_id())
             )
             turn.base = cell.snapshot()
             runtime.leases.keep(turn)
@@ -382,7 +385,7 @@ class Execution:
         if job.leased:
             job.closed = cell.closed = closed or cell.closed
             return
-        if not cell.try_hold(turn.turn_id, closed=closed):
+        if not cell.try_hold(turn.hold_id, closed=closed):
             job.conflicts = max(job.conflicts, PATIENCE)
             raise Superseded(elsewhere=False)
         job.leased = True

@@ -140,6 +140,13 @@ class Job:
         """Whether a later job, perhaps in another process, may have the same turn id."""
         return self._durable_cause
 
+    def begin_unit(self, deadline: float) -> None:
+        """What follows is a transaction of its own: nothing of the last one counts any more."""
+        self.deadline = deadline
+        self.outside = self.answered = False
+        self.calls = 0
+        self.once = None
+
     def link(self, address: Address, turn_id: str) -> str:
         """Name this turn in a chain of calls."""
         return f"{address.name}[{serialise(address.key)}]@{turn_id}"

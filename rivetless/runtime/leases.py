@@ -58,7 +58,7 @@ class Leases:
         lease = cell.lease
         if lease is None:
             return False
-        return lease.holder == turn.turn_id or lease.expires_at <= self._clock.now()
+        return lease.holder == turn.hold_id or lease.expires_at <= self._clock.now()
 
     async def take(self, cell: Cell, job: Job, turn_id: str, commit_id: str) -> None:
         """Write the lease.
@@ -81,14 +81,14 @@ class Leases:
     def keep(self, turn: ActorTurn) -> None:
         """Renew the turn's lease, if it has one, at half its length until the turn ends."""
         lease = turn.cell.lease
-        if turn.renewal is None and lease is not None and lease.holder == turn.turn_id:
+        if turn.renewal is None and lease is not None and lease.holder == turn.hold_id:
             turn.renewal = self._clock.call_later(LENGTH / 2, partial(self._renew, turn))
 
     def _renew(self, turn: ActorTurn) -> None:
         """Write the lease once more, on behalf of a turn that is still running."""
         cell = turn.cell
         turn.renewal = self._clock.call_later(LENGTH / 2, partial(self._renew, turn))
-        lease = self.change(turn.job, turn.turn_id)
+        lease = self.change(turn.job, turn.hold_id)
         if lease is None or cell.moved(turn.base) is not None or turn.ended:
             return
         cell.stage(Step(Changes(turn.runtime.fresh_commit_id(), lease=lease)))

@@ -66,6 +66,7 @@ class Lifecycle:
                     raise errors.not_found()
                 await self._create(cell, target.input, job)
                 job.created = True
+                self._runtime.pumps.start(cell)
 
     async def wake(self, cell: Cell, job: Job) -> None:
         """Begin the process's tenure, unless somebody just did.
@@ -78,6 +79,7 @@ class Lifecycle:
         async with cell.lock:
             if cell.known and not cell.awake:
                 await self._wake(cell, job)
+                self._runtime.pumps.start(cell)
 
     def _check_circle(self, cell: Cell, job: Job) -> None:
         """Hooks that begin an actor may not wait for it.
@@ -232,6 +234,7 @@ class Lifecycle:
             await within(self._runtime.clock, grace, self._until_quiet(cell))
         except TimeoutError:
             self._runtime.log.warning("%s sleeps although work goes on", cell.address)
+            self._runtime.pumps.cancel(cell)
         if cell.tenure is tenure and "on_sleep" in cell.definition.hooks:
             job = Job(
                 cell.definition,
@@ -248,6 +251,7 @@ class Lifecycle:
             cell.end_tenure("sleep")
 
     async def _until_quiet(self, cell: Cell) -> None:
+        await self._runtime.pumps.ended(cell)
         while cell.running:
             if cell.quiet is None:
                 cell.quiet = asyncio.get_running_loop().create_future()

@@ -23,8 +23,11 @@ from rivetless.runtime.commands import (
     GetActor,
     Origin,
     RawRequest,
+    SendMessage,
     Target,
 )
+from rivetless.runtime.outbox import Outbox
+from rivetless.runtime.sending import SEND, write_send
 
 if TYPE_CHECKING:
     from rivetless.client.sockets import Socket
@@ -54,8 +57,12 @@ class LocalDispatcher:
         return (await self._dispatch(command)).output
 
     async def enqueue(self, send: calls.QueueSend, /) -> calls.QueueReply:
-        """Refuse: no actor has queues yet."""
-        raise errors.make("queue.complete_not_configured", name=send.queue)
+        """Send a message to a queue."""
+        origin = self._origin(send.origin, send.params, send.idempotency_key)
+        target = self.target(send.target)
+        command = SendMessage(target, send.queue, send.body, send.wait, send.timeout, origin)
+        result = await self._dispatch(command)
+        return calls.QueueReply(result.status, result.response)
 
     async def fetch(self, request: calls.FetchRequest, /) -> calls.FetchResponse:
         """Make an HTTP request to ``on_request``."""
@@ -123,7 +130,12 @@ class TurnCaller:
         """Name the call, and wait until what the turn has seen is durable."""
         turn = self._turn
         key: str | None = None
-        if isinstance(request, calls.ActionCall):
+        if isinstance(request, calls.QueueSend):
+            if not request.wait:
+                return calls.Origin()  # it joins the commit
+            body = json.dumps(tag(request.body, JSON)).encode()
+            key = turn.call_key(calls.describe(request.target), f"queue {request.queue}", body)
+        elif isinstance(request, calls.ActionCall):
             args = json.dumps(tag(list(request.args), JSON)).encode()
             target = request.target
             key = turn.call_key(calls.describe(target), request.action, args)
@@ -134,9 +146,22 @@ class TurnCaller:
         return calls.Origin(key, turn.chain(), turn.job.deadline)
 
 
+class TurnDispatcher(LocalDispatcher):
+    """The calls of a turn: what it sends without waiting is sent with its commit."""
+
+    def __init__(self, turn: ActorTurn) -> None:
+        super().__init__(turn.runtime, turn.address.namespace)
+        self._turn = turn
+
+    async def enqueue(self, send: calls.QueueSend, /) -> calls.QueueReply:
+        """Send a message to a queue."""
+        if send.wait:
+            return await super().enqueue(send)
+        self._turn.part(Outbox).add(SEND, write_send(self._turn.address.namespace, send))
+        return calls.QueueReply("completed")
+
+
 def client_for(runtime: Runtime, turn: ActorTurn) -> Client:
     """Return a client whose calls belong to the turn, in the turn's namespace."""
-    namespace = turn.address.namespace
-    dispatcher = LocalDispatcher(runtime, namespace)
-    transport = LocalTransport(dispatcher, caller=TurnCaller(turn))
+    transport = LocalTransport(TurnDispatcher(turn), caller=TurnCaller(turn))
     return Client(transport=transport, clock=runtime.clock)

@@ -126,11 +126,20 @@ class Outgoings:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._handlers: dict[str, Handler] = {}
+        self._keepers: set[str] = set()
         self._under_way: set[str] = set()
 
-    def handle(self, kind: str, handler: Handler) -> None:
-        """Say who has the effects of a kind."""
+    def handle(self, kind: str, handler: Handler, *, keeps: bool = False) -> None:
+        """Say who has the effects of a kind.
+
+        Args:
+            kind: the kind.
+            handler: has them.
+            keeps: whether it removes its entries by itself, when it likes.
+        """
         self._handlers[kind] = handler
+        if keeps:
+            self._keepers.add(kind)
         self._runtime.dead.handle(kind, _replay)
 
     def committed(self, actor_id: str, changes: Changes, hops: int) -> None:
@@ -163,7 +172,8 @@ class Outgoings:
                         again.append(self._put_off(entry, error))
                         continue
                     dead.append(self._give_up(entry, error))
-                done.append(entry.id)
+                if entry.kind not in self._keepers:
+                    done.append(entry.id)
             await self._note(actor_id, done, again, dead)
         finally:
             self._under_way.difference_update(entry.id for entry in mine)

@@ -70,3 +70,7 @@ class Part(ABC):
     @abstractmethod
     def committed(self) -> None:
         """What was collected is committed (a checkpoint); begin anew."""
+
+    def ended(self) -> None:
+        """The run is over, committed or not."""
+        return

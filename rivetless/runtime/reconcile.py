@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rivetless.frozen import frozen
-from rivetless.store.base import Changes, Gone, Store, StoreError
+from rivetless.store.base import Changes, Duplicate, Gone, Store, StoreError
 
 
 @frozen
@@ -40,6 +40,13 @@ async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int
     """
     for _ in range(ATTEMPTS):
         try:
+            if not changes.versioned and _makes(changes):
+                try:
+                    version = await store.commit(actor_id, changes, expected=None)
+                except Duplicate:
+                    head = await store.load(actor_id)
+                    version = 0 if head is None else head.version
+                return Verdict(applied=True, version=version)
             if not changes.versioned:
                 if changes.appends or changes.absent:
                     return UNKNOWN  # what is appended twice is there twice
@@ -70,3 +77,9 @@ async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int
         except StoreError:
             continue  # moved once more, or out of reach, or not to be read by this code
     return UNKNOWN
+
+
+def _makes(changes: Changes) -> bool:
+    """Whether changes leave behind what keeps them from being made twice."""
+    made = {(record.collection, record.key) for record in changes.puts}
+    return any((name.collection, name.key) in made for name in changes.absent)

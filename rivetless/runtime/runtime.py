@@ -35,6 +35,8 @@ from rivetless.runtime.commands import (
     RawMessage,
     RawRequest,
     RawResponse,
+    SendMessage,
+    SendResult,
     SleepActor,
     Subscribe,
     Sweep,
@@ -52,9 +54,12 @@ from rivetless.runtime.lifecycle import Lifecycle
 from rivetless.runtime.logs import ActorLogger
 from rivetless.runtime.outbox import Outgoings
 from rivetless.runtime.ports import Doorbells, Keeper, NoDoorbells, NoSockets, Pusher
+from rivetless.runtime.pump import Pumps
+from rivetless.runtime.queues import Queues
 from rivetless.runtime.records import LISTENED
 from rivetless.runtime.responses import read_response
 from rivetless.runtime.schedules import ScheduleRunner
+from rivetless.runtime.sending import Sending
 from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.sweeper import Sweeper
 from rivetless.runtime.waking import Waking
@@ -67,7 +72,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TARGETED: Final = (CallAction, OpenConnection, RawRequest, GetActor)
+TARGETED: Final = (CallAction, OpenConnection, RawRequest, GetActor, SendMessage)
 """The commands that may name an actor by its key."""
 
 MOST_CONNS: Final = 100_000
@@ -91,6 +96,8 @@ class Runtime:
         doorbells: how actors are woken; else the sweeper alone finds what is due.
         region: what ``self.region`` says.
         max_cells: how many actors the process keeps in memory.
+        resident: whether the process stays between commands, so that ``run`` goes on in it; else
+            each slice of it is a wake.
         rng: where randomness comes from; the simulator gives its own.
 
     Attributes:
@@ -107,6 +114,7 @@ class Runtime:
         doorbells: Doorbells | None = None,
         region: str = "local",
         max_cells: int = 10_000,
+        resident: bool = True,
         rng: random.Random | None = None,
     ) -> None:
         self.definitions = definitions
@@ -133,8 +141,11 @@ class Runtime:
         self.execution = Execution(self, self._rng)
         self.connections = Connections(self)
         self.actions = Actions(self, self.connections)
+        self.queues = Queues(self, self.connections)
         self.sweeper = Sweeper(self)
         self.waking = Waking(self)
+        self.pumps = Pumps(self, resident=resident)
+        self.sending = Sending(self)
         if isinstance(self.doorbells, LocalDoorbells):
             self.doorbells.attach(lambda wake: self.begin(self._wake(wake)))
         ScheduleRunner(self)
@@ -144,6 +155,7 @@ class Runtime:
             CallAction: self.actions.call,
             ConnectionAction: self.actions.call_on_connection,
             RawRequest: self.actions.raw_request,
+            SendMessage: self.queues.send,
             OpenConnection: self.connections.open,
             Subscribe: self.connections.subscribe,
             RawMessage: self.connections.raw_message,
@@ -180,6 +192,7 @@ class Runtime:
     def _stop_waking(self) -> None:
         """Begin nothing that nobody asks for any more; what is due is found in the store later."""
         self.sweeper.stop()
+        self.pumps.stop()
         if isinstance(self.doorbells, LocalDoorbells):
             self.doorbells.stop()
 
@@ -225,6 +238,8 @@ class Runtime:
     async def dispatch(self, command: GetActor | OpenConnection) -> ActorInfo: ...
     @overload
     async def dispatch(self, command: CallAction | ConnectionAction) -> ActionResult: ...
+    @overload
+    async def dispatch(self, command: SendMessage) -> SendResult: ...
     @overload
     async def dispatch(self, command: RawRequest) -> RawResponse: ...
     @overload
@@ -370,7 +385,7 @@ class Runtime:
         for cell in self._cells.values():
             if not cell.idle or cell.lock.locked() or cell.tenure.stopped is not None:
                 continue
-            if cell.awake and "on_sleep" in cell.definition.hooks:
+            if cell.awake and cell.definition.sleeps:
                 self.begin(self._sleep_and_forget(cell))
             else:
                 self._forget(cell)
@@ -391,7 +406,7 @@ class Runtime:
         if cell.quiet is not None and not cell.running:
             cell.quiet.set_result(None)
             cell.quiet = None
-        if cell.idle_timer is None and cell.awake and "on_sleep" in cell.definition.hooks:
+        if cell.idle_timer is None and cell.awake and cell.definition.sleeps:
             self._arm_sleep(cell)
 
     def _arm_sleep(self, cell: Cell) -> None:
@@ -425,6 +440,11 @@ class Runtime:
         """Return an id for a commit, unique among all processes."""
         return f"{self._commit_prefix}{next(self._commits):x}"
 
+    @property
+    def process_id(self) -> str:
+        """What tells this process from the others."""
+        return self._commit_prefix
+
     def random_bytes(self, count: int) -> bytes:
         """Return random bytes."""
         return self._rng.getrandbits(8 * count).to_bytes(count, "big")
@@ -451,11 +471,11 @@ class Runtime:
         """Read a Starlette response."""
         return await read_response(turn, response)
 
-    async def let_out(self, turn: ActorTurn) -> None:
-        """Let out the effects of a turn that wrote nothing."""
+    def let_out(self, turn: ActorTurn) -> asyncio.Future[None]:
+        """Let out the effects of a turn that wrote nothing; done when they are out."""
         head = turn.cell.head
         version = head.version if head is not None else 0
-        await self.effects.let_out(
+        return self.effects.let_out(
             turn.cell, turn.actor_id, version, 0, tuple(turn.effects), turn.cell.listened
         )
 

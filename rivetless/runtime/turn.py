@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rivetless import errors
@@ -21,9 +22,11 @@ from rivetless.runtime.dead import Letters
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
 from rivetless.runtime.kv import TurnKV
+from rivetless.runtime.messages import MARK
 from rivetless.runtime.parts import Part
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
 from rivetless.runtime.presence import Presence
+from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.records import LISTENED
 from rivetless.runtime.schedules import Schedules
 from rivetless.runtime.steps import Snapshot, Superseded
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PartT = TypeVar("PartT", bound=Part)
 
-_UNREAD: Final = object()
+UNREAD: Final = object()
+"""Stands for a state that the handler has not looked at."""
 
 
 class ActorTurn:
@@ -116,7 +120,7 @@ class ActorTurn:
         self.ended = False
         self.renewal: Timer | None = None
         self.port: object = None
-        self._state: Any = _UNREAD
+        self._state: Any = UNREAD
         self._state_locked = False
         self._abort: AbortSignal | None = None
         self._client: Any = None
@@ -137,7 +141,17 @@ class ActorTurn:
 
     @property
     def turn_id(self) -> str:
+        return self.hold_id
+
+    @property
+    def hold_id(self) -> str:
+        """Under which name the turn holds the actor, and stands in chains of calls."""
         return self.job.turn_id(self.runtime.fresh_id)
+
+    @property
+    def durable_cause(self) -> bool:
+        """Whether a later turn, perhaps in another process, may have the same id."""
+        return self.job.durable_cause
 
     @property
     def region(self) -> str:
@@ -202,6 +216,8 @@ class ActorTurn:
     def end(self, reason: str) -> None:
         """The run is over: what the handler left behind can do nothing any more."""
         self.ended = True
+        for part in self._parts.values():
+            part.ended()
         if self.renewal is not None:
             self.renewal.cancel()
         for work in self.later:  # what the commit has begun is not among it any more
@@ -231,7 +247,7 @@ class ActorTurn:
 
     def get_state(self) -> Any:
         state = self._state
-        if state is _UNREAD:
+        if state is UNREAD:
             self.check_open()
             schema = self.job.definition.state
             if schema is None:
@@ -396,7 +412,7 @@ class ActorTurn:
 
     def chain(self) -> tuple[str, ...]:
         """Name the calls that lead to a call this turn makes, itself last."""
-        return (*self.job.origin.chain, self.job.link(self.cell.address, self.turn_id))
+        return (*self.job.origin.chain, self.job.link(self.cell.address, self.hold_id))
 
     async def reach_out(self) -> None:
         """Called before the turn's first act that others can see: its base must be durable."""
@@ -420,7 +436,7 @@ class ActorTurn:
         """Encode the state if the handler changed it; tell ``on_state_change``."""
         state = self._state
         schema = self.job.definition.state
-        if state is _UNREAD or schema is None:
+        if state is UNREAD or schema is None:
             return KEEP
         data = schema.dump(state)
         before = self.base.state
@@ -438,6 +454,10 @@ class ActorTurn:
             if schema.dump(state) != data:
                 raise errors.make("actor.state_mutation_reentrant")
         return data
+
+    @property
+    def queue(self) -> TurnQueue:
+        return self.part(TurnQueue)
 
     async def prepare(self) -> None:
         """Let the parts read what their writes depend on; to be called before ``changes``."""
@@ -482,6 +502,8 @@ class ActorTurn:
             changes = part.contribute(changes)
         if changes.empty and not remember:
             return None
+        if destroying and "run" in self.definition.hooks:
+            changes = replace(changes, outbox_clear=(*changes.outbox_clear, MARK))
         if self.reply is not None:
             changes = replies.remember(changes, self.runtime.clock, self.cell, self.job, self.reply)
         return changes
@@ -495,7 +517,7 @@ class ActorTurn:
     @property
     def has_read(self) -> bool:
         """Whether the outcome may depend on something that another turn could have changed."""
-        return self._state is not _UNREAD or self.presence.has_read or self.read_records
+        return self._state is not UNREAD or self.presence.has_read or self.read_records
 
     def check_base(self) -> None:
         """Make sure that the turn may write on top of the chain.
@@ -533,7 +555,7 @@ class ActorTurn:
             UnstorableError: the state does not fit its type.
         """
         schema, state = self.job.definition.state, self._state
-        data = schema.dump(state) if schema is not None and state is not _UNREAD else None
+        data = schema.dump(state) if schema is not None and state is not UNREAD else None
         undo_presence = self.presence.savepoint()
         lists: tuple[list[Any], ...] = (self.puts, self.deletes, self.effects, self.later)
         lengths = [len(items) for items in lists]
@@ -545,7 +567,7 @@ class ActorTurn:
                 del self._parts[kind]
             for undo_part in parts.values():
                 undo_part()
-            self._state = _UNREAD
+            self._state = UNREAD
             if data is not None and schema is not None:
                 self._state = schema.load(data)
             undo_presence()
@@ -582,7 +604,7 @@ class ActorTurn:
                 "or `await self.save_state()` first.",
             )
         await self.port_call(self.runtime.execution.refresh(self))
-        self._state = _UNREAD
+        self._state = UNREAD
         self._parts.clear()
         self.presence.refresh()
         own = self.job.conn

@@ -140,7 +140,7 @@ def test_shadowed_members(member: str) -> None:
         type("Room", (Actor,), {member: 5})
 
 
-@pytest.mark.parametrize("name", ["run", "db", "queue"])
+@pytest.mark.parametrize("name", ["db"])
 def test_features_of_later_versions(name: str) -> None:
     async def method(self: Any) -> None: ...
 

@@ -29,12 +29,23 @@ def test_defaults_are_rivetkits() -> None:
     assert options.sleep_grace_period == 15
 
 
-@pytest.mark.parametrize("name", OPTION_NAMES)
-def test_every_option_takes_seconds_or_a_timedelta(name: str) -> None:
+COUNTS = [name for name in OPTION_NAMES if name.startswith("max_")]
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTION_NAMES) - set(COUNTS)))
+def test_every_other_option_takes_seconds_or_a_timedelta(name: str) -> None:
     assert getattr(define(**{name: 2}), name) == 2.0
     assert getattr(define(**{name: 0.5}), name) == 0.5
     assert getattr(define(**{name: timedelta(minutes=1)}), name) == 60.0
     assert getattr(define(**{name: None}), name) == getattr(ActorOptions(), name)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_limits_are_numbers(name: str) -> None:
+    assert getattr(define(**{name: 2}), name) == 2
+    for bad in (0, -1, 0.5, True, "5"):
+        with pytest.raises(DefinitionError, match=f"Room: `{name}` takes a number above zero"):
+            define(**{name: bad})
 
 
 @pytest.mark.parametrize(

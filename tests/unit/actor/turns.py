@@ -118,6 +118,10 @@ class FakeTurn(Turn):
     def dead_letters(self) -> Any:
         raise AssertionError("nothing that is tested with this turn fails for good")
 
+    @property
+    def queue(self) -> Any:
+        raise AssertionError("nothing that is tested with this turn has queues")
+
     def broadcast(self, event: str, args: Sequence[object]) -> None:
         self.said.append(("broadcast", event, args))
 

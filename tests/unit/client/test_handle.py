@@ -97,8 +97,8 @@ async def test_by_name_everything_is_an_action(client: Client, transport: MockTr
         ("incremnt", "Counter has no action `incremnt`. Did you mean `increment`?"),
         (
             "state",
-            "Counter has no action `state`. A handle reaches an actor's actions and events; "
-            "the rest lives in the actor.",
+            "Counter has no action `state`. A handle reaches an actor's actions, events and "
+            "queues; the rest lives in the actor.",
         ),
         ("zzz", "Counter has no action `zzz`. It has: destroy_it, increment."),
     ],

@@ -16,6 +16,8 @@ from rivetless.runtime.commands import (
     GetActor,
     RawRequest,
     RawResponse,
+    SendMessage,
+    SendResult,
 )
 from tests.unit.gateway.gateways import ACTOR_ID, QUERY, World
 
@@ -483,10 +485,21 @@ async def test_own_routes_of_an_actor_that_is_not_there(world: World) -> None:
     assert (reply.status, reply.error) == (404, "actor.not_found")
 
 
-async def test_queues_nobody_declared_take_everything(world: World) -> None:
-    body = bytes.fromhex("040006b90001616a01") + bytes.fromhex("01046a6f62730100 00")
+async def test_sends_to_queues(world: World) -> None:
+    world.runtime.answers[SendMessage] = lambda command: SendResult(
+        "completed", {"got": 1}, ACTOR_ID, ()
+    )
+    body = bytes.fromhex("040006b90001616a02 01046a6f6273 0101 01b80b000000000000")
     reply = await world.request(
         "POST", f"/gateway/counter/queue/jobs?{QUERY}", body, headers={"x-rivet-encoding": "bare"}
     )
 
-    assert (reply.status, reply.body) == (200, bytes.fromhex("040009") + b"completed\x00")
+    assert reply.status == 200
+    assert reply.body == bytes.fromhex("0400 09636f6d706c65746564 01 06a163676f7401")
+    (command,) = world.runtime.of(SendMessage)
+    assert (command.queue, command.body, command.wait, command.timeout) == (
+        "jobs",
+        {"j": 2},
+        True,
+        3.0,
+    )

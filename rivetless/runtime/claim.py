@@ -1,0 +1,85 @@
+"""The claim of the process that runs an actor's ``run``.
+
+Of several processes on one store one at a time runs the loop. The claim is a record that expires
+and is renewed; it blocks no commit, and no data depends on it: what two loops would do at once, the
+version sorts out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rivetless.errors import ActorError
+from rivetless.runtime.records import find_record
+from rivetless.store.base import Changes, Collection, Duplicate, Record, RecordKey, StoreError
+
+if TYPE_CHECKING:
+    from rivetless.clock import Timer
+    from rivetless.runtime.runtime import Runtime
+
+LENGTH: Final = 20.0
+"""Seconds for which a claim holds; renewed at half."""
+
+_NAME: Final = RecordKey(Collection.REPLY, b"runner")
+
+
+class Claim:
+    """One process's claim to run an actor's loop.
+
+    Args:
+        runtime: the process.
+        actor_id: the life.
+    """
+
+    def __init__(self, runtime: Runtime, actor_id: str) -> None:
+        self._runtime = runtime
+        self._actor_id = actor_id
+        self._timer: Timer | None = None
+
+    async def take(self) -> bool:
+        """Make the claim, unless another process has it; say whether it is made.
+
+        Raises:
+            ActorError: ``actor.not_found``.
+        """
+        runtime = self._runtime
+        if runtime.store.capabilities.single_writer:
+            return True
+        changes = Changes(runtime.fresh_commit_id(), puts=(self._record(),), absent=(_NAME,))
+        try:
+            await runtime.commit_loose(self._actor_id, changes)
+        except Duplicate:
+            record = await find_record(runtime.store, self._actor_id, _NAME.collection, _NAME.key)
+            if record is None or record.data.decode() != runtime.process_id:
+                return False
+        self._renew_later()
+        return True
+
+    def _record(self) -> Record:
+        runtime = self._runtime
+        until = runtime.clock.now() + LENGTH
+        owner = runtime.process_id.encode()
+        return Record(_NAME.collection, _NAME.key, owner, expires_at=until)
+
+    def _renew_later(self) -> None:
+        runtime = self._runtime
+        self._timer = runtime.clock.call_later(LENGTH / 2, lambda: runtime.begin(self._renew()))
+
+    async def _renew(self) -> None:
+        if self._timer is None:
+            return
+        self._renew_later()
+        await self._write(Changes(self._runtime.fresh_commit_id(), puts=(self._record(),)))
+
+    async def release(self) -> None:
+        """Let another process have it."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+            await self._write(Changes(self._runtime.fresh_commit_id(), deletes=(_NAME,)))
+
+    async def _write(self, changes: Changes) -> None:
+        try:
+            await self._runtime.commit_loose(self._actor_id, changes)
+        except (ActorError, StoreError):
+            self._runtime.log.debug("the claim on %s was not written", self._actor_id)

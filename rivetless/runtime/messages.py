@@ -1,0 +1,120 @@
+"""How queue messages and their replies are written down beside a head.
+
+A message is one record whose key the store chooses: the next number of the actor. Its name, body
+and date never change. How often it has failed is a mark of its own, which goes with the message;
+the reply to a message that somebody in another process waits for is a record that expires.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from rivetless.frozen import frozen
+from rivetless.protocol.values import JSON, tag, untag
+from rivetless.store.base import Append, Collection, Outgoing, Record, RecordKey
+
+COUNTER: Final = "messages"
+"""The head's counter of messages that wait."""
+
+FAILING: Final = "failing"
+"""The head's counter of messages that have failed at least once."""
+
+REPLY_KEPT: Final = 3600.0
+"""Seconds for which the reply to a message is kept for whoever waits for it."""
+
+FAILURES_KEPT: Final = 7 * 24 * 3600.0
+"""Seconds for which it is remembered how often a message has failed."""
+
+ARRIVAL_KEPT: Final = 48 * 3600.0
+"""Seconds for which it is remembered which sends have arrived."""
+
+MARK: Final = "queue"
+"""Id and kind of the outbox entry of an actor that has messages for its ``run``."""
+
+
+@frozen
+class Stored:
+    """A message that waits.
+
+    Attributes:
+        number: its place in the actor's one order, from 1.
+        queue: the queue's name on the wire.
+        body: plain.
+        created_at: Unix seconds.
+        waiter: names who waits for the reply, if anybody does.
+    """
+
+    number: int
+    queue: str
+    body: object
+    created_at: float
+    waiter: str | None
+
+    @property
+    def key(self) -> RecordKey:
+        """Names the record."""
+        return RecordKey(Collection.MESSAGE, Append.key(self.number))
+
+
+def encode_body(body: object) -> str:
+    """Write a plain body down."""
+    return json.dumps(tag(body, JSON), separators=(",", ":"), ensure_ascii=False)
+
+
+def write_message(queue: str, body: str, created_at: float, waiter: str | None) -> bytes:
+    """Write a message down, whose body is written already."""
+    head = json.dumps([queue, round(created_at * 1000), waiter], separators=(",", ":"))
+    return f"{head[:-1]},{body}]".encode()
+
+
+def read_message(record: Record) -> Stored:
+    """Read a message back."""
+    queue, created_at, waiter, body = json.loads(record.data)
+    return Stored(Append.number(record.key), queue, untag(body), created_at / 1000, waiter)
+
+
+def failures_key(number: int) -> RecordKey:
+    """Name the mark of a message that has failed."""
+    return RecordKey(Collection.REPLY, b"failed:" + Append.key(number))
+
+
+def failures_record(number: int, count: int, expires_at: float) -> Record:
+    """Write down how often a message has failed."""
+    key = failures_key(number)
+    return Record(key.collection, key.key, str(count).encode(), expires_at=expires_at)
+
+
+def reply_key(waiter: str) -> bytes:
+    """Name the record of a reply."""
+    return b"done:" + waiter.encode()
+
+
+def reply_record(waiter: str, reply: object, now: float) -> Record:
+    """Write a plain reply down."""
+    data = json.dumps(tag(reply, JSON), separators=(",", ":")).encode()
+    return Record(Collection.REPLY, reply_key(waiter), data, expires_at=now + REPLY_KEPT)
+
+
+def read_reply(record: Record) -> Any:
+    """Read a reply back."""
+    return untag(json.loads(record.data))
+
+
+def arrival_key(key: str) -> RecordKey:
+    """Name the note that a send with a key has arrived."""
+    return RecordKey(Collection.REPLY, b"sent:" + key.encode())
+
+
+def arrival_record(key: str, check: str, now: float) -> Record:
+    """Note that a send with a key has arrived."""
+    name = arrival_key(key)
+    return Record(name.collection, name.key, check.encode(), expires_at=now + ARRIVAL_KEPT)
+
+
+def mark(now: float) -> Outgoing:
+    """Note in the head that there are messages for ``run``, should this process die.
+
+    It counts as tried already: a process that commits it also sees to the messages.
+    """
+    return Outgoing(MARK, now, f"{MARK}\0{now!r}\x001\0".encode())

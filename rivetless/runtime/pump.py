@@ -1,0 +1,433 @@
+"""``run`` as a pump: started when there is something for it, and left when there is not.
+
+In a process that stays, ``run`` waits for messages in memory until the actor sleeps. In one that
+does not, each wake runs a slice of it: until it waits for a message that is not there, or the
+host's time is over. It always begins at its top, as after any wake; what it had committed stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, cast
+
+from rivetless import errors
+from rivetless.clock import sleep
+from rivetless.runtime import messages
+from rivetless.runtime.claim import LENGTH, Claim
+from rivetless.runtime.commands import ById
+from rivetless.runtime.dead import Letter, failure_of
+from rivetless.runtime.job import Job
+from rivetless.runtime.messages import MARK, Stored
+from rivetless.runtime.ports import Ring
+from rivetless.runtime.queueing import TurnQueue
+from rivetless.runtime.running import RunTurn
+from rivetless.runtime.steps import Superseded, tick
+from rivetless.store.base import Append, Changes, Collection, Duplicate, RecordKey, StoreError
+
+if TYPE_CHECKING:
+    from rivetless.clock import Timer
+    from rivetless.runtime.cell import Cell, Tenure
+    from rivetless.runtime.commands import Wake
+    from rivetless.runtime.outbox import Dispatch
+    from rivetless.runtime.runtime import Runtime
+    from rivetless.runtime.steps import Step
+    from rivetless.runtime.turn import ActorTurn
+    from rivetless.store.base import Head
+
+PATIENCE: Final = 24 * 3600.0
+"""Seconds that a unit may take in a process that stays."""
+
+MARGIN: Final = 2.0
+"""Seconds before the host's deadline at which a slice is asked to stop."""
+
+BARREN: Final = 5
+"""Hops that a slice counts for which has done nothing: after three in a row it is left."""
+
+QUIET: Final = 5.0
+"""Seconds of an empty queue after which the note of its messages is taken back."""
+
+PAUSES: Final = (1.0, 60.0)
+"""Bounds, in seconds, of the pause before ``run`` is begun again after a failure."""
+
+
+class End(enum.Enum):
+    """How a slice of ``run`` has ended.
+
+    ``PARKED``: it waits for a message. ``STOPPED``: it was asked to stop. ``RETURNED``: it has come
+    to its end. ``FAILED``: it has raised something. ``CONFLICT``: somebody was faster.
+    ``ELSEWHERE``: another process runs it.
+    """
+
+    PARKED = "parked"
+    STOPPED = "stopped"
+    RETURNED = "returned"
+    FAILED = "failed"
+    CONFLICT = "conflict"
+    ELSEWHERE = "elsewhere"
+
+
+class Pump:
+    """Runs ``run`` of one actor in this process, again and again until it is left.
+
+    Args:
+        runtime: the process.
+        cell: the actor.
+        wake: the wake whose host's time bounds it; ``None`` in a process that stays.
+    """
+
+    def __init__(self, runtime: Runtime, cell: Cell, wake: Wake | None = None) -> None:
+        self._runtime = runtime
+        self._cell = cell
+        self._actor_id = cell.actor_id
+        self._wake = wake
+        deadline = None if wake is None else wake.deadline
+        self._stop_at = None if deadline is None else deadline - MARGIN
+        self._turn: RunTurn | None = None
+        self._tenure: Tenure | None = None
+        self._failures = 0
+        self._again_at: float | None = None
+        self._progressed = False
+        self.task: asyncio.Task[End] | None = None
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a unit may take from now on."""
+        if self._stop_at is None:
+            return PATIENCE
+        return max(self._stop_at + MARGIN - self._runtime.clock.now(), 0.0)
+
+    async def work(self) -> End:
+        """Run until there is nothing more to do here for now."""
+        runtime, cell = self._runtime, self._cell
+        claim = Claim(runtime, self._actor_id)
+        cell.running += 1
+        try:
+            if not await claim.take():
+                return End.ELSEWHERE
+            try:
+                return await self._until_left()
+            finally:
+                await claim.release()
+        except errors.ActorError as error:
+            if error.name != "actor.not_found":
+                runtime.log.warning("`run` of %s could not be begun", cell.address, exc_info=True)
+            return End.STOPPED
+        finally:
+            cell.running -= 1
+            cell.pump = None
+            runtime.used(cell)
+            tenure = self._tenure
+            if tenure is not None and cell.tenure is not tenure and cell.awake:
+                runtime.pumps.start(cell)  # it was woken while this one came to its end
+
+    async def _until_left(self) -> End:
+        job = Job(
+            self._cell.definition,
+            _nothing,
+            label="run",
+            deadline=self._runtime.clock.now() + self.patience,
+            hops=0 if self._wake is None else self._wake.hops,
+        )
+        troubles = 0
+        while True:
+            try:
+                end = await self._once(job)
+            except (StoreError, errors.ActorError) as error:
+                if isinstance(error, errors.ActorError) and not _passing(error):
+                    raise
+                # The store is away: nothing can be said or done until it is back.
+                troubles += 1
+                self._runtime.log.warning("`run` of %s waits", self._cell.address, exc_info=True)
+                if self._wake is not None:
+                    return End.FAILED
+                await self._pause(min(PAUSES[0] * 2.0**troubles, PAUSES[1]))
+                continue
+            if end is not End.CONFLICT:
+                return end
+            if self._over or (self._tenure is not None and self._tenure.stopped):
+                return End.STOPPED
+
+    @property
+    def _over(self) -> bool:
+        return self._stop_at is not None and self._runtime.clock.now() >= self._stop_at
+
+    async def _pause(self, seconds: float) -> None:
+        self._cell.running -= 1
+        try:
+            await sleep(self._runtime.clock, seconds)
+        finally:
+            self._cell.running += 1
+
+    async def _once(self, job: Job) -> End:
+        """Run it once from its top."""
+        runtime, cell = self._runtime, self._cell
+        job.started = tick()
+        await runtime.execution.enter(cell, ById(None, self._actor_id), job)
+        self._turn = turn = RunTurn(runtime, cell, job, self)
+        self._tenure = turn.tenure
+        timer = self._watch(turn)
+        try:
+            try:
+                await turn.drive(_run(turn))
+                end = End.STOPPED if turn.abort.aborted else End.RETURNED
+            except errors.ActorAborted:
+                end = End.PARKED if self.parked else End.STOPPED
+            await turn.commit_unit(wait=True)
+        except errors.ActorAborted:
+            return End.STOPPED  # it has destroyed itself
+        except Superseded as lost:
+            turn.end("restarted")
+            await runtime.execution.after_conflict(job, lost)
+            return End.CONFLICT
+        except Exception as error:
+            await self._failed(turn, error)
+            return End.FAILED
+        else:
+            return end
+        finally:
+            self._progressed = self._progressed or turn.progressed
+            if timer is not None:
+                timer.cancel()
+            runtime.execution.leave(cell, job)
+            turn.end("ended")
+            self._turn = None
+
+    def _watch(self, turn: RunTurn) -> Timer | None:
+        """Have a slice asked to stop before its host's time is over."""
+        if self._stop_at is None:
+            return None
+        left = self._stop_at - self._runtime.clock.now()
+        return self._runtime.clock.call_later(max(left, 0.0), lambda: turn.abort.fire("deadline"))
+
+    # -- waiting ----------------------------------------------------------------------------------
+
+    @property
+    def parked(self) -> bool:
+        """Whether the slice has ended because the queue was empty."""
+        return self._turn is not None and self._turn.abort.reason == "parked"
+
+    async def park(
+        self,
+        wait: Callable[[float | None, int], Awaitable[None]],
+        seconds: float | None,
+        tries: int,
+    ) -> None:
+        """Let ``run`` wait for a message: in memory, or by leaving it."""
+        runtime, cell, turn = self._runtime, self._cell, self._turn
+        assert turn is not None
+        if self._wake is not None:
+            now = runtime.clock.now()
+            until = None if seconds is None else now + seconds
+            if until is None or (self._stop_at is not None and until > self._stop_at):
+                self._again_at = until
+                turn.abort.fire("parked")
+                return
+        cell.running -= 1
+        runtime.used(cell)
+        timer = runtime.clock.call_later(QUIET, lambda: runtime.begin(self.take_back_mark()))
+        try:
+            await wait(seconds, tries)
+        finally:
+            timer.cancel()
+            cell.running += 1
+
+    async def take_back_mark(self) -> bool:
+        """Say in the head that no message waits for ``run``, unless one does; say whether."""
+        runtime, cell = self._runtime, self._cell
+        if not cell.known or cell.head is None or MARK not in cell.head.outbox:
+            return True
+        if cell.flusher is not None:
+            return False  # there may be a message in what is being written
+        last = cell.head.sequences.get(Collection.MESSAGE, 0)
+        changes = Changes(
+            runtime.fresh_commit_id(),
+            outbox_clear=(MARK,),
+            absent=(RecordKey(Collection.MESSAGE, Append.key(last + 1)),),
+        )
+        try:
+            await runtime.commit_loose(self._actor_id, changes, cell)
+        except (Duplicate, errors.ActorError, StoreError):
+            return False  # the note stays, and whoever finds it looks
+        return True
+
+    # -- failures ---------------------------------------------------------------------------------
+
+    async def _failed(self, turn: RunTurn, error: Exception) -> None:
+        """Give back what the unit had received; give up what has failed too often."""
+        received = {m.number: m for m in (*turn.failing, *turn.queue.held.values())}
+        turn.end("failed")
+        turn.log.error("unhandled error in run", exc_info=error)
+        if received:
+            await self._runtime.pumps.note_failures(self._cell, list(received.values()), error)
+            self._failures += 1
+            pause = min(PAUSES[0] * 2.0**self._failures / 2, PAUSES[1])
+            self._again_at = self._runtime.clock.now() + pause
+
+    @property
+    def again(self) -> Ring | None:
+        """The ring that continues it where this process does not."""
+        hops = 0 if self._wake is None else self._wake.hops
+        if self._again_at is not None:
+            return Ring(self._actor_id, self._again_at, hops + 1)
+        return Ring(self._actor_id, None, hops + (1 if self._progressed else BARREN))
+
+    @property
+    def again_at(self) -> float | None:
+        """When it is to be begun again, if that is known."""
+        return self._again_at
+
+
+async def _run(turn: RunTurn) -> None:
+    """Run the user's loop. What stops it comes in a group where the loop has tasks of its own."""
+    try:
+        await turn.actor.run()
+    except BaseExceptionGroup as group:
+        if group.subgroup(_is_other) is not None:
+            raise
+        if group.subgroup(Superseded) is not None:
+            raise Superseded(elsewhere=False) from None
+        raise errors.ActorAborted from None
+
+
+def _is_other(error: BaseException) -> bool:
+    return not isinstance(error, BaseExceptionGroup | Superseded | errors.ActorAborted)
+
+
+async def _nothing(turn: ActorTurn) -> None:
+    """The body of a job whose turns are made by hand."""
+
+
+def _passing(error: errors.ActorError) -> bool:
+    return error.name in ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
+
+
+class Pumps:
+    """Starts and stops pumps. One for each runtime.
+
+    Args:
+        runtime: the process.
+        resident: whether it stays.
+    """
+
+    def __init__(self, runtime: Runtime, *, resident: bool) -> None:
+        self._runtime = runtime
+        self._resident = resident
+        self._stopped = False
+        runtime.waking.on_wake(self._woken)
+        runtime.outgoings.handle(MARK, self._reminded, keeps=True)
+        runtime.dead.handle("message", _replay)
+
+    def stop(self) -> None:
+        """Begin nothing any more: the process ends."""
+        self._stopped = True
+
+    def start(self, cell: Cell) -> None:
+        """An actor has been created or woken here: run its loop."""
+        if "run" in cell.definition.hooks:
+            self.arrived(cell)
+
+    def arrived(self, cell: Cell) -> None:
+        """There may be something for an actor's loop."""
+        if "run" not in cell.definition.hooks or cell.pump is not None or self._stopped:
+            return
+        if not cell.known:
+            return
+        if not self._resident:
+            self._runtime.begin(self._ring(cell.actor_id, cell.snapshot().step))
+            return
+        cell.pump = pump = Pump(self._runtime, cell)
+        pump.task = self._runtime.spawn(pump.work())
+        pump.task.add_done_callback(lambda task: self._left(cell, pump, task))
+
+    async def _ring(self, actor_id: str, step: Step | None) -> None:
+        """Have a slice run somewhere, once what is for it is durable."""
+        if step is not None:
+            await asyncio.wait((step.landed,))
+        self._runtime.alarms.ring(Ring(actor_id))
+
+    def _left(self, cell: Cell, pump: Pump, task: asyncio.Task[End]) -> None:
+        """See to it that a loop that is not done is begun again."""
+        if task.cancelled() or task.exception() is not None:
+            return
+        if task.result() is End.FAILED and pump.again_at is not None:
+            cell.pump = pump  # nothing begins it before
+            self._runtime.alarms.ring(Ring(cell.actor_id, pump.again_at))
+        elif task.result() is End.ELSEWHERE and cell.known:
+            at = self._runtime.clock.now() + LENGTH
+            self._runtime.alarms.ring(Ring(cell.actor_id, at))
+
+    async def _woken(self, command: Wake, head: Head) -> None:
+        """A wake has come: run a slice, or let the loop that runs here look again."""
+        runtime = self._runtime
+        cell = await runtime.cell_for(ById(None, head.actor_id))
+        if "run" not in cell.definition.hooks or not cell.known:
+            return
+        if cell.pump is not None and cell.pump.again_at is not None:
+            if runtime.clock.now() < cell.pump.again_at:
+                runtime.alarms.ring(Ring(head.actor_id, cell.pump.again_at))
+                return
+            cell.pump = None
+        if self._resident or cell.pump is not None:
+            runtime.queues.arrived(cell)
+            return
+        cell.pump = pump = Pump(runtime, cell, command)
+        end = await pump.work()
+        again = None
+        if end is End.STOPPED or pump.again_at is not None:
+            again = pump.again
+        elif end is End.PARKED and not await pump.take_back_mark():
+            again = Ring(head.actor_id, None, command.hops + 1)
+        if again is not None and cell.known:
+            runtime.alarms.ring(again)
+
+    async def _reminded(self, entry: Dispatch) -> None:
+        """The sweeper has found messages that nobody seems to care for."""
+        runtime = self._runtime
+        head = await runtime.store.load(entry.actor_id)
+        if head is None or head.destroyed_at is not None:
+            changes = Changes(runtime.fresh_commit_id(), outbox_clear=(MARK,))
+        else:
+            # Somebody else may look after them; if not, the sweeper comes by again.
+            mark = messages.mark(runtime.clock.now())
+            changes = Changes(runtime.fresh_commit_id(), outbox_add=(mark,))
+            if head.address.name in runtime.definitions:
+                self.arrived(await runtime.met(head, tick()))
+        await runtime.commit_loose(entry.actor_id, changes)
+
+    async def ended(self, cell: Cell) -> None:
+        """Return when the loop has ended, after its actor was told to sleep."""
+        pump = cell.pump
+        if pump is not None and pump.task is not None and not pump.task.done():
+            await asyncio.wait((pump.task,))
+
+    def cancel(self, cell: Cell) -> None:
+        """Cut a loop off that has not ended in time."""
+        if cell.pump is not None and cell.pump.task is not None:
+            cell.pump.task.cancel()
+
+    # -- messages that fail -----------------------------------------------------------------------
+
+    async def note_failures(self, cell: Cell, failed: list[Stored], error: Exception) -> None:
+        """Count a failure of each message; make dead letters of those that fail too often."""
+        runtime, definition = self._runtime, cell.definition
+
+        async def note(turn: ActorTurn) -> None:
+            part = turn.part(TurnQueue)
+            for message in failed:
+                queue = definition.find_queue(message.queue)
+                most = 1 if queue is None else queue.max_deliveries
+                await part.note_failure(message, most, failure_of(error))
+
+        job = Job(definition, note, label="run", deadline=runtime.deadline(definition))
+        try:
+            await runtime.execution.run(ById(None, cell.actor_id), job)
+        except errors.ActorError:
+            runtime.log.warning("a failure of %s was not counted", cell.address, exc_info=True)
+
+
+def _replay(turn: ActorTurn, letter: Letter) -> None:
+    """Put a dead message back, behind those that wait."""
+    queue, body = cast("tuple[str, object]", letter.body)
+    turn.part(TurnQueue).add(queue, messages.encode_body(body))
