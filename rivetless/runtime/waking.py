@@ -123,7 +123,9 @@ class Waking:
         alarm, now = head.alarm, self._runtime.clock.now()
         if alarm is not None:
             if due_until(alarm) <= due_until(now):
-                await self._fire_all(head, command)
+                if not await self._fire_all(head, command):
+                    self._go_on_later(command)
+                    return
             else:
                 await self._runtime.alarms.rearm(head)
         for pump in self._pumps:
@@ -134,8 +136,12 @@ class Waking:
 
     # -- timers -----------------------------------------------------------------------------------
 
-    async def _fire_all(self, head: Head, command: Wake) -> None:
-        """Fire what is due now, in order; what becomes due in the meantime rings by itself."""
+    async def _fire_all(self, head: Head, command: Wake) -> bool:
+        """Fire what is due now, in order; what becomes due in the meantime rings by itself.
+
+        Returns:
+            Whether there was time for all of it.
+        """
         runtime = self._runtime
         end = due_until(runtime.clock.now())
         start = b""
@@ -147,11 +153,11 @@ class Waking:
                 )
                 await self._fire_batch(head, [read_timer(record) for record in found], command)
                 if len(found) < BATCH:
-                    return
+                    return True
                 start = found[-1].key + b"\0"
         finally:
             ahead.cancel()
-        self._go_on_later(command)
+        return False
 
     async def _arm_next(self, head: Head, end: bytes) -> None:
         """While the work on what is due takes long, have the next timer ring at its own time.
