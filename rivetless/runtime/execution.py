@@ -31,11 +31,16 @@ PATIENCE: Final = 3
 
 
 class Execution:
-    """The pipeline of a turn. One for each runtime."""
+    """The pipeline of a turn. One for each runtime.
+
+    Attributes:
+        conflicts: how often a turn lost to another and ran again.
+    """
 
     def __init__(self, runtime: Runtime, rng: random.Random) -> None:
         self._runtime = runtime
         self._rng = rng
+        self.conflicts = 0
 
     async def run(self, target: Target, job: Job) -> Any:
         """Run a job until its turn is committed; return what its body returned.
@@ -187,6 +192,7 @@ class Execution:
         if job.checkpoints:
             raise errors.make("actor.interrupted", {"checkpoints": job.checkpoints})
         job.conflicts += 1
+        self.conflicts += 1
         job.elsewhere = job.elsewhere or lost.elsewhere
         self._check_deadline(job)
         if job.conflicts == 2 and lost.elsewhere:

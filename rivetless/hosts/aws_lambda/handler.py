@@ -15,6 +15,7 @@ Seams for those who add to it, all in this module:
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +39,7 @@ from rivetless.hosts.aws_lambda.metrics import Measures
 from rivetless.hosts.aws_lambda.process import LambdaProcess
 from rivetless.hosts.aws_lambda.settings import Settings
 from rivetless.hosts.aws_lambda.socket_events import SocketEvent, socket_message
+from rivetless.hosts.secrets import find_secret
 
 if TYPE_CHECKING:
     from rivetless.gateway.limits import Limits
@@ -120,7 +122,7 @@ class LambdaHost:
             # One turn of the loop: connections that were closed while the environment was frozen
             # are noticed before anything is sent on them.
             await asyncio.sleep(0)
-            used = process.consumed()
+            before = process.counts()
             try:
                 return await self._answer(event, typed, invocation)
             finally:
@@ -128,8 +130,8 @@ class LambdaHost:
                 measures.count("Invocations")
                 measures.count("ColdStarts", cold)
                 measures.count("Duration", (process.clock.now() - began) * 1000)
-                for name, units in process.consumed().items():
-                    measures.count(name, units - used.get(name, 0.0))
+                for name, count in process.counts().items():
+                    measures.count(name, count - before.get(name, 0))
                 self._write(measures, context, kind, invocation)
 
     async def _answer(
@@ -190,10 +192,17 @@ def aws_lambda(
         json_logs: write logs as JSON; False leaves them as they are set up.
         metrics: write a line of metrics for each invocation.
         clock: all time comes from it.
+
+    Raises:
+        ValueError: ``RIVETLESS_SECRET`` is too short to be a secret.
     """
     settings = settings or Settings.read()
     if json_logs:
         logs.configure(settings.log_level)
+    if settings.secret is not None:
+        find_secret(settings.secret, None)  # one that is too short is told when it is deployed
+    # What was imported stays; the collector need not look at it again and again.
+    gc.freeze()
     process = LambdaProcess(
         registry,
         settings,

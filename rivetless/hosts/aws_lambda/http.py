@@ -38,6 +38,9 @@ MAX_ANSWER: Final = 6 * 1024 * 1024
 MAX_ANSWER_ALB: Final = 1024 * 1024
 """The same behind a load balancer."""
 
+API_GATEWAY_WAITS: Final = 29.0
+"""Seconds after which API Gateway answers by itself, however long the function may take."""
+
 _LONGEST_ESCAPE: Final = 6
 """Bytes that one byte of a body may become in JSON."""
 
@@ -82,9 +85,11 @@ class HttpEvent:
     async def handle(self, invocation: Invocation) -> object:
         """Answer it in the shape in which it came."""
         process = invocation.process
-        if process.http is None:
-            process.http = HttpDoor(process)
+        if ".execute-api." in str(self._context.get("domainName")):
+            invocation.limit(API_GATEWAY_WAITS)
         try:
+            if process.http is None:
+                process.http = HttpDoor(process)
             return await process.http.answer(self._event, self._context, invocation)
         except Exception as error:
             invocation.measures.count("Failures")

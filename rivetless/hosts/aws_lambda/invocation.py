@@ -71,6 +71,12 @@ class Invocation:
         self.deadline = process.clock.now() + left - margin
         self.end = self.deadline + margin / 2
 
+    def limit(self, seconds: float) -> None:
+        """End within so many seconds: whoever waits for the answer waits no longer than that."""
+        deadline = self.clock.now() + seconds - MARGIN
+        if deadline < self.deadline:
+            self.deadline, self.end = deadline, deadline + MARGIN / 2
+
     @property
     def clock(self) -> Clock:
         """What tells the time."""

@@ -23,6 +23,8 @@ _UNITS: Final = {
     "Messages": "Count",
     "Duration": "Milliseconds",
     "TurnDuration": "Milliseconds",
+    "Conflicts": "Count",
+    "StoreRequests": "Count",
     "ReadUnits": "Count",
     "WriteUnits": "Count",
 }
@@ -57,7 +59,7 @@ class Measures:
             now: Unix seconds.
         """
         values: dict[str, Any] = {
-            name: round(value, 2) for name, value in self._counts.items() if value
+            name: round(value, 2) for name, value in self._counts.items() if value > 0
         }
         if self._turns:
             values["TurnDuration"] = self._turns

@@ -119,12 +119,20 @@ class LambdaProcess:
         """The store, once it is open."""
         return self._opened
 
-    def consumed(self) -> dict[str, float]:
-        """Return the units that the store says it has consumed so far, if it says so."""
-        said = getattr(self._opened, "consumed", None)
-        if said is None:
-            return {}
-        return {"ReadUnits": said.read_units, "WriteUnits": said.write_units}
+    def counts(self) -> dict[str, float]:
+        """Return what was counted since the environment began: conflicts, and the store's units.
+
+        A store counts if it has ``consumed``, as the one over DynamoDB has.
+        """
+        found: dict[str, float] = {}
+        if self._runtime is not None:
+            found["Conflicts"] = self._runtime.execution.conflicts
+        consumed = getattr(self._opened, "consumed", None)
+        if consumed is not None:
+            found["StoreRequests"] = sum(consumed.requests.values())
+            found["ReadUnits"] = consumed.read_units
+            found["WriteUnits"] = consumed.write_units
+        return found
 
     async def open(self) -> Runtime:
         """Return the runtime; open the store first if need be.

@@ -27,10 +27,13 @@ class SocketEvent:
         event: as API Gateway sends it.
     """
 
-    kind: Final = "socket"
-
     def __init__(self, event: Mapping[str, Any]) -> None:
         self._event = event
+
+    @property
+    def kind(self) -> str:
+        """For logs and metrics."""
+        return "socket"
 
     @classmethod
     def match(cls, event: Mapping[str, Any]) -> Self | None:

@@ -168,6 +168,28 @@ def test_a_request_that_takes_too_long_is_told_so_in_http(make_function: MakeFun
     assert "idempotency key" in answer["body"]
 
 
+@pytest.mark.parametrize(
+    ("name", "deadline"),
+    [("rest_api_v1", 28.0), ("http_api_v2", 28.0), ("function_url", 899.0), ("alb", 899.0)],
+)
+def test_a_request_ends_before_api_gateway_does(
+    name: str, deadline: float, make_function: MakeFunction
+) -> None:
+    seen: list[float | None] = []
+
+    class Deadlines(MemoryStore):
+        async def commit(self, *args: Any, **options: Any) -> int:
+            door = serving.process.http
+            assert door is not None
+            seen.append(door._dispatcher.invocation.left)
+            return await super().commit(*args, **options)
+
+    serving: Function = make_function(Sleeper, store=Deadlines())
+    event = recorded(name) | {"body": '{"args":[]}'}
+    assert serving(event, seconds=900.0)["statusCode"] == 200
+    assert seen == [pytest.approx(deadline)]
+
+
 def test_messages_beside_one_that_takes_too_long_are_done(make_function: MakeFunction) -> None:
     function = make_function(Sleeper, clock=SystemClock())
     event = recorded("sqs")

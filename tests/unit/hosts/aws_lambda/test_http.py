@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -141,6 +142,12 @@ def test_a_client_behind_a_load_balancer_cannot_pass_for_another(
     assert make_function()(event)["statusCode"] == 401
 
 
+def test_a_load_balancer_may_ask_for_health(function: Function) -> None:
+    event = get("alb", "/health")
+    event |= {"queryStringParameters": {}, "headers": {"user-agent": "ELB-HealthChecker/2.0"}}
+    assert function(event)["statusCode"] == 200
+
+
 def test_a_load_balancer_s_client_is_the_one_that_it_saw(make_function: MakeFunction) -> None:
     function = make_function(limits=Limits(requests_per_minute=1))
     event = recorded("alb")
@@ -256,6 +263,14 @@ def test_a_failure_of_the_store_is_told_in_http(make_function: MakeFunction) -> 
         503,
         "guard.service_unavailable",
     )
+
+
+def test_a_missing_package_is_told_in_http(
+    function: Function, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "mangum", None)
+    assert function(recorded("function_url"))["statusCode"] == 500
+    assert "rivetless[aws]" in caplog.text
 
 
 def test_calls_over_http_and_directly_meet_the_same_actor(make_function: MakeFunction) -> None:

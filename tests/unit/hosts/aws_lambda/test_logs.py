@@ -16,8 +16,11 @@ from rivetless.hosts.aws_lambda.handler import aws_lambda
 from rivetless.hosts.aws_lambda.metrics import Measures
 from rivetless.hosts.aws_lambda.settings import Settings
 from rivetless.registry import setup
+from rivetless.store.dynamodb.calls import Consumed
 from rivetless.store.memory import MemoryStore
+from rivetless.testing.stores import Fault
 from tests.unit.hosts.aws_lambda.functions import Context, Counter, MakeFunction, recorded
+from tests.unit.runtime.worlds import SharedStore
 
 
 class Speaker(Actor):
@@ -199,22 +202,34 @@ def test_metrics_are_in_the_embedded_format(make_function: MakeFunction) -> None
 def test_units_are_those_that_the_store_says_the_invocation_has_consumed(
     make_function: MakeFunction,
 ) -> None:
-    class Consumed:
-        read_units = 0.0
-        write_units = 0.0
-
     class Counting(MemoryStore):
         consumed = Consumed()
 
         async def commit(self, *args: Any, **options: Any) -> int:
+            self.consumed.requests["UpdateItem"] += 1
             self.consumed.write_units += 1.5
             return await super().commit(*args, **options)
 
     function = make_function(store=Counting())
     for _ in range(3):
         function.call("increment")
-    assert function.metrics["WriteUnits"] == 1.5
+    assert (function.metrics["WriteUnits"], function.metrics["StoreRequests"]) == (1.5, 1)
     assert "ReadUnits" not in function.metrics
+
+
+def test_conflicts_are_counted(make_function: MakeFunction) -> None:
+    store = SharedStore(MemoryStore())
+    function = make_function(store=store)
+    function.call("increment")
+    assert "Conflicts" not in function.metrics
+    store.inject(Fault.CONFLICT)
+    function.call("increment")
+    assert function.metrics["Conflicts"] == 1
+
+
+def test_a_secret_that_is_none_fails_the_deployment() -> None:
+    with pytest.raises(ValueError, match="16 or more"):
+        aws_lambda(setup(use=[Counter]), settings=Settings(secret="short"), json_logs=False)
 
 
 def test_one_line_has_no_more_values_than_cloudwatch_takes() -> None:

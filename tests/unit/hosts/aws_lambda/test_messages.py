@@ -137,8 +137,29 @@ def test_an_event_that_nobody_knows_is_described_by_its_keys_alone(
     assert function.metrics["Failures"] == 1
 
 
-@pytest.mark.parametrize("event", [None, [], "text", 5, {}], ids=repr)
-def test_an_event_that_is_no_object_is_answered(
+ALMOST: list[object] = [
+    None,
+    [],
+    "text",
+    5,
+    {},
+    {"Records": None},
+    {"Records": []},
+    {"Records": [None]},
+    {"Records": {"0": {"eventSource": "aws:sqs"}}},
+    {"Records": [{"eventSource": "aws:sns"}]},
+    {"Records": [{"eventSource": ["aws:sqs"]}]},
+    {"requestContext": None},
+    {"requestContext": []},
+    {"requestContext": {}, "version": "2.0"},
+    {"source": "aws.events"},
+    {"source": "aws.events", "detail-type": "Something Else"},
+    {"detail-type": "Scheduled Event"},
+]
+
+
+@pytest.mark.parametrize("event", ALMOST, ids=repr)
+def test_an_event_of_no_kind_is_answered_and_logged(
     event: object, function: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert function(event)["error"]["code"] == "invalid"
