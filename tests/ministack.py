@@ -1,5 +1,6 @@
 """A local AWS for tests marked `aws`: one ministack process per pytest process, on loopback."""
 
+import asyncio
 import itertools
 import os
 import socket
@@ -8,11 +9,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import pytest
+
+from rivetless.aws.choice import choose_client
+from rivetless.aws.services import DYNAMODB
+from rivetless.clock import Clock, SystemClock
+from rivetless.store.dynamodb import DynamoDBStore
 
 ROOT: Final = Path(__file__).parent.parent
 PROGRAM: Final = ROOT / ".ministack-venv" / "bin" / "ministack"
@@ -82,6 +89,39 @@ def serving(folder: Path, port: int) -> Iterator[str]:
             process.wait()
 
 
+_names: Final = map("actors-{}".format, itertools.count(1))
+
+
+class OwnTable(DynamoDBStore):
+    """A store that makes its table, a new one, as it is opened.
+
+    Args:
+        endpoint: of a local AWS.
+        clock: the actors'; requests take real time.
+    """
+
+    def __init__(self, endpoint: str, clock: Clock) -> None:
+        client = choose_client(DYNAMODB, endpoint=endpoint, clock=SystemClock(), environ={})
+        super().__init__(next(_names), client=client, clock=clock)
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        await self.create_table()
+        return self
+
+
+def make_table(endpoint: str) -> str:
+    """Make a table; return its name."""
+
+    async def make() -> str:
+        async with OwnTable(endpoint, SystemClock()) as store:
+            return store.table
+
+    # In a thread, because whoever needs it may be in an event loop.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, make()).result()
+
+
 @pytest.fixture(scope="session")
 def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run ministack; give its endpoint."""
@@ -92,5 +132,4 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def new_table() -> Callable[[], str]:
     """Return a function that gives names nobody has had for a table."""
-    numbers = itertools.count(1)
-    return lambda: f"actors-{next(numbers)}"
+    return _names.__next__

@@ -5,6 +5,7 @@ nothing, and so never meets the suite's own ``conftest.py``.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,11 +33,21 @@ class Cell:
         return f"{self.host}-{self.store}-{self.encoding}"
 
 
-STORES: Final = ("memory", "sqlite")
+STORES: Final = ("memory", "sqlite", "dynamodb")
 ENCODINGS: Final = ("json", "cbor", "bare")
 RIGS: Final = tuple(Cell("rig", store, "json") for store in STORES)
 SERVERS: Final = tuple(Cell("server", store, enc) for store in STORES for enc in ENCODINGS)
 CELLS: Final = (*RIGS, *SERVERS)
+
+
+def parameters(cells: Sequence[Cell]) -> list[pytest.ParameterSet]:
+    """Return cells as a fixture's parameters, marked with what they need."""
+    return [
+        pytest.param(
+            cell, id=str(cell), marks=[pytest.mark.aws] if cell.store == "dynamodb" else []
+        )
+        for cell in cells
+    ]
 
 
 class Tally:

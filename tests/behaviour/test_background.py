@@ -56,7 +56,9 @@ async def test_tracked_work_puts_sleep_off(rig_world: RigWorld) -> None:
     await rig_world.rig.advance(60)
     assert await background.done() == []
     await background.go()
+    await rig_world.rest()
     await rig_world.rig.advance(60)
+    await rig_world.rest()
     assert (await background.done()).count("slept") == 1
 
 

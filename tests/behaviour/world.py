@@ -103,6 +103,11 @@ class RigWorld(World):
         await asyncio.wait({asyncio.ensure_future(asyncio.sleep(0))}, timeout=POLL_SECONDS)
         await self.rig.advance(POLL_SECONDS)
 
+    async def rest(self) -> None:
+        """Wait until nothing is under way, also in a store that answers in its own time."""
+        await self.rig.settle()
+        await self.rig.runtime.settle()
+
     async def forget(self, actor: object) -> None:
         self.rig.restart()
 

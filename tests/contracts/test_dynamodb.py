@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator, Callable
-from typing import Self
 
 import pytest
 from hypothesis import settings
@@ -17,6 +16,7 @@ from rivetless.store.dynamodb import DynamoDBStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts import StoreContract
 from rivetless.testing.contracts.model import compare_with_memory
+from tests.ministack import OwnTable
 
 MakeClient = Callable[[], Client]
 
@@ -55,20 +55,11 @@ class TestBoto(TestLeanClient):
         return lambda: BotoClient(DYNAMODB, endpoint=ministack, region="us-east-1", read_timeout=15)
 
 
-class WithTable(DynamoDBStore):
-    """A store that makes its table as it is opened."""
-
-    async def __aenter__(self) -> Self:
-        await super().__aenter__()
-        await self.create_table()
-        return self
-
-
 @pytest.mark.aws
 @pytest.mark.timeout(300)
-def test_dynamodb_agrees_with_memory(ministack: str, new_table: Callable[[], str]) -> None:
+def test_dynamodb_agrees_with_memory(ministack: str) -> None:
     def open_store(clock: Clock) -> Store:
-        return WithTable(new_table(), endpoint=ministack, clock=clock)
+        return OwnTable(ministack, clock)
 
     # Every step compares all there is, in some fifty requests; so few by default.
     examples = int(os.environ.get("RIVETLESS_MODEL_EXAMPLES", "6"))

@@ -91,6 +91,11 @@ class DynamoDBStore(Store):
         return f"DynamoDBStore({self._table!r}, client={self._client!r})"
 
     @property
+    def table(self) -> str:
+        """The table's name."""
+        return self._table
+
+    @property
     def capabilities(self) -> Capabilities:
         return CAPABILITIES
 

@@ -101,7 +101,7 @@ async def test_processes_add_up_on_one_actor(
     life = await begin(store, counters={"n": 0})
 
     async def work(number: int) -> None:
-        async with DynamoDBStore(store._table, endpoint=ministack) as mine:
+        async with DynamoDBStore(store.table, endpoint=ministack) as mine:
             for _ in range(10):
                 own = Record(Collection.REPLY, b"%d" % number, b"x")
                 await mine.commit(
@@ -122,7 +122,7 @@ async def test_a_state_that_is_written_while_it_is_read_is_read_whole(
         for number in range(1, 7):
             await mine.commit(state=bytes([number]) * sizes[number % 3])
 
-    async with DynamoDBStore(store._table, endpoint=ministack) as mine:
+    async with DynamoDBStore(store.table, endpoint=ministack) as mine:
         writing = asyncio.ensure_future(write(Life(mine, life.id, life.address, 1)))
         while not writing.done():
             state = (await life.head()).state

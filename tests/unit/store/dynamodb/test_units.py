@@ -47,7 +47,7 @@ def used(store: DynamoDBStore) -> tuple[dict[str, int], float, float]:
 async def test_a_cold_write_is_one_read_and_one_write(
     store: DynamoDBStore, life: Life, ministack: str
 ) -> None:
-    async with DynamoDBStore(store._table, endpoint=ministack, clock=FakeClock()) as cold:
+    async with DynamoDBStore(store.table, endpoint=ministack, clock=FakeClock()) as cold:
         head = await cold.load(life.address)
         assert head is not None
         made = Changes(f"{PROCESS}.ffff", state=bytes(300))
@@ -102,7 +102,7 @@ async def test_appending_is_one_transaction(
         requests, reads, writes = used(store)
         # The version it returns is read behind it: an answer of a transaction cannot show it.
         assert (requests, reads, writes) == ({"TransactWriteItems": 1, "GetItem": 1}, 1.0, 4.0)
-    async with DynamoDBStore(store._table, endpoint=ministack, clock=FakeClock()) as cold:
+    async with DynamoDBStore(store.table, endpoint=ministack, clock=FakeClock()) as cold:
         await cold.load(life.id)
         await cold.commit(life.id, made, expected=None)
         requests, reads, writes = used(cold)
