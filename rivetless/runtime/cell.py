@@ -276,13 +276,19 @@ class Cell(Gate):
 
     # -- reading ----------------------------------------------------------------------------------
 
-    async def load(self) -> None:
-        """Read the head from the store; afterwards ``known`` says whether there is an actor."""
+    async def load(self) -> Head | None:
+        """Read the head from the store; afterwards ``known`` says whether there is an actor.
+
+        Returns:
+            The head that was read: of the actor, or what an earlier one has left.
+        """
         self.flush()
         while self._flusher is not None:
             await asyncio.shield(self._flusher)
         now = tick()
-        self._adopt(await self._store.load(self.address), now)
+        head = await self._store.load(self.address)
+        self._adopt(head, now)
+        return head
 
     def offer(self, head: Head, checked: int) -> None:
         """Take a head that somebody has read anyway, if the cell has nothing better.

@@ -17,7 +17,7 @@ from rivetless.runtime.ports import ClosePush
 from rivetless.runtime.steps import Step
 from rivetless.runtime.turn import ActorTurn
 from rivetless.serde import UnstorableError
-from rivetless.store.base import Changes, Creation
+from rivetless.store.base import Changes, Creation, Head
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -59,12 +59,11 @@ class Lifecycle:
         """
         self._check_circle(cell, job)
         async with cell.lock:
-            if not cell.known:
-                await cell.load()
+            left = None if cell.known else await cell.load()
             if not cell.known:
                 if isinstance(target, ById) or not target.create:
                     raise errors.not_found()
-                await self._create(cell, target.input, job)
+                await self._create(cell, target.input, job, left)
                 job.created = True
                 self._runtime.pumps.start(cell)
 
@@ -91,11 +90,11 @@ class Lifecycle:
             link = job.link(cell.address, job.turn_id(self._runtime.fresh_id))
             raise errors.deadlock((*job.origin.chain, link))
 
-    async def _create(self, cell: Cell, plain_input: object, job: Job) -> None:
+    async def _create(self, cell: Cell, plain_input: object, job: Job, left: Head | None) -> None:
         definition = cell.definition
         given = definition.check_input(plain_input)
         runtime = self._runtime
-        await self._drain_old(cell)
+        await self._drain_old(cell, left)
         newborn = actor_id(cell.address, new_life(runtime.random_bytes(7)))
         turn = ActorTurn(runtime, cell, self._job(cell, job, "creation"), newborn)
         # Whole milliseconds, as everybody outside sees it: a page of actors may end there.
@@ -155,10 +154,9 @@ class Lifecycle:
         turn.cell.stage(step, newborn=newborn, hold_back=True)
         turn.presence.remember(changes)
 
-    async def _drain_old(self, cell: Cell) -> None:
+    async def _drain_old(self, cell: Cell, old: Head | None) -> None:
         """Clear away what is left of an earlier life at the address."""
         store = self._runtime.store
-        old = await store.load(cell.address)
         while old is not None and old.destroyed_at is not None:
             if await store.drain(old.actor_id):
                 return

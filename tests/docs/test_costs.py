@@ -79,7 +79,8 @@ async def rig(store: CountingStore) -> AsyncIterator[Rig]:
 
 
 def counted(store: CountingStore) -> tuple[int, int]:
-    reads, writes = store.reads, store.writes
+    # The sweeper, which is none of the turn's, looks around as the rig begins.
+    reads, writes = store.reads - store.calls["due"] - store.calls["hosts"], store.writes
     store.reset()
     return reads, writes
 
@@ -87,7 +88,7 @@ def counted(store: CountingStore) -> tuple[int, int]:
 async def test_creation_and_state(rig: Rig, store: CountingStore) -> None:
     metered = rig.client.get_or_create(Metered, "a")
     await metered.add()
-    assert counted(store) == (2, 1)
+    assert counted(store) == (1, 1)
     await metered.add()
     assert counted(store) == (0, 1)
     await metered.get()
@@ -105,7 +106,7 @@ async def test_creation_and_state(rig: Rig, store: CountingStore) -> None:
 @pytest.mark.parametrize(
     ("name", "cost"),
     [
-        ("tell", (1, 1)),
+        ("tell", (0, 1)),
         ("count", (2, 0)),
         ("add_alone", (0, 2)),
         ("get_alone", (0, 2)),
@@ -144,6 +145,9 @@ async def test_connections(rig: Rig, store: CountingStore) -> None:
         stop = connection.on(Metered.changed, lambda value: None)
         await rig.settle()
         subscribing = counted(store)
+        await metered.tell()
+        await rig.settle()
+        telling = counted(store)
         stop()
         await rig.settle()
         unsubscribing = counted(store)
@@ -151,3 +155,4 @@ async def test_connections(rig: Rig, store: CountingStore) -> None:
     closing = counted(store)
     # The first frame of a connection is the first to name the actor by its id.
     assert [opening, subscribing, unsubscribing, closing] == [(0, 1), (1, 1), (0, 1), (2, 1)]
+    assert telling == (1, 1)
