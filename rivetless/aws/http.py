@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,6 +26,7 @@ KEPT_FOR: Final = 20.0
 
 _UNSEEN_AFTER: Final = 1.0
 _MOST_HEADER_BYTES: Final = 64 * 1024
+_reading: Final = threading.Lock()
 
 
 @frozen
@@ -145,9 +148,7 @@ class Pool:
         try:
             if self._secure and self._tls is None:
                 # Reads files, so not on the event loop.
-                self._tls = await asyncio.to_thread(
-                    ssl.create_default_context, cafile=self._ca_bundle
-                )
+                self._tls = await asyncio.to_thread(_trusting, self._ca_bundle)
             async with Timeout(self._clock, self._connect_timeout):
                 reader, writer = await asyncio.open_connection(
                     self._host,
@@ -171,6 +172,17 @@ class Pool:
         for connection in idle:
             with suppress(OSError):  # it was broken; it is closed now
                 await connection.writer.wait_closed()
+
+
+def _trusting(ca_bundle: str | None) -> ssl.SSLContext:
+    """Return what checks certificates; one for all pools, because reading them takes long."""
+    with _reading:
+        return _read_authorities(ca_bundle)
+
+
+@lru_cache(maxsize=4)
+def _read_authorities(ca_bundle: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_bundle)
 
 
 async def _read(reader: asyncio.StreamReader) -> Answer:

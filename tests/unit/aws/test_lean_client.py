@@ -31,12 +31,22 @@ async def client(server: Server) -> AsyncIterator[LeanClient]:
 
 
 def make(
-    url: str, *, clock: SystemClock | FakeClock | None = None, ca_bundle: str | None = None
+    url: str,
+    *,
+    clock: SystemClock | FakeClock | None = None,
+    ca_bundle: str | None = None,
+    read_timeout: float = 0.2,
 ) -> LeanClient:
     clock = clock or SystemClock()
     provider = Provider(clock=clock, environ={}, fixed=Credentials("a", "b", "session"))
     return LeanClient(
-        DYNAMODB, url, "us-east-1", provider, clock=clock, read_timeout=0.2, ca_bundle=ca_bundle
+        DYNAMODB,
+        url,
+        "us-east-1",
+        provider,
+        clock=clock,
+        read_timeout=read_timeout,
+        ca_bundle=ca_bundle,
     )
 
 
@@ -196,6 +206,27 @@ async def test_connections_are_encrypted_and_kept(secure: tuple[Server, str]) ->
         for _ in range(3):
             assert await client.call("GetItem", {}) == {}
     assert server.connections == 1
+
+
+async def test_authorities_are_read_once(
+    secure: tuple[Server, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, bundle = secure
+    read: list[str] = []
+
+    def count(*, cafile: str) -> ssl.SSLContext:
+        read.append(cafile)
+        return create(cafile=cafile)
+
+    create = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", count)
+    for _ in range(2):
+        async with make(
+            f"https://127.0.0.1:{server.port}", ca_bundle=bundle, read_timeout=15
+        ) as client:
+            await asyncio.gather(*(client.call("GetItem", {}) for _ in range(10)))
+    assert read == [bundle]
+    assert server.connections > 2
 
 
 async def test_a_server_that_nobody_vouches_for_gets_nothing(secure: tuple[Server, str]) -> None:
