@@ -67,6 +67,10 @@ class Hall(Actor[dict[str, int]]):
         return self.state["said"]
 
     @action
+    async def counts(self) -> dict[str, int]:
+        return self.state
+
+    @action
     async def fail(self) -> None:
         raise UserError("No.", code="no")
 
@@ -107,6 +111,9 @@ class Hall(Actor[dict[str, int]]):
 
     async def on_websocket_close(self, websocket: RawWebSocket[Any, Any], code: int) -> None:
         self.state["code"] = code
+
+
+registry = setup(use=[Hall])
 
 
 class Line:
@@ -215,7 +222,7 @@ class Function:
         self.runtime.keepers[NAMESPACE] = self.keeper
         self.put_off: list[tuple[Frame, float]] = []
         self.worker = SocketWorker(
-            setup(use=[Hall]),
+            registry,
             self.runtime,
             routes=self.routes,
             posts=self.posts,
