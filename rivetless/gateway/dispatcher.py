@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Protocol, overload
+from typing import TYPE_CHECKING, Protocol, overload
 
 from rivetless.runtime.commands import (
     ActionResult,
@@ -15,10 +15,13 @@ from rivetless.runtime.commands import (
     DestroyActor,
     GetActor,
     ListActors,
+    ListLetters,
     OpenConnection,
+    PurgeLetters,
     RawMessage,
     RawRequest,
     RawResponse,
+    ReplayLetter,
     SendMessage,
     SendResult,
     SleepActor,
@@ -26,6 +29,9 @@ from rivetless.runtime.commands import (
     Sweep,
     Wake,
 )
+
+if TYPE_CHECKING:
+    from rivetless.runtime.dead import Letter
 
 __all__ = ["Dispatcher"]
 
@@ -48,6 +54,12 @@ class Dispatcher(Protocol):
     @overload
     @abstractmethod
     async def dispatch(self, command: ListActors) -> list[ActorInfo]: ...
+    @overload
+    @abstractmethod
+    async def dispatch(self, command: ListLetters) -> list[Letter]: ...
+    @overload
+    @abstractmethod
+    async def dispatch(self, command: ReplayLetter | PurgeLetters) -> int: ...
     @overload
     @abstractmethod
     async def dispatch(

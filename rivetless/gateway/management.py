@@ -16,6 +16,7 @@ from rivetless.gateway.origins import address_of
 from rivetless.keys import parse, serialise
 from rivetless.protocol import cbor, percent
 from rivetless.protocol.targets import MAX_INPUT_BYTES
+from rivetless.protocol.values import JSON, tag
 from rivetless.runtime.commands import (
     ActorInfo,
     ById,
@@ -23,11 +24,15 @@ from rivetless.runtime.commands import (
     DestroyActor,
     GetActor,
     ListActors,
+    ListLetters,
+    PurgeLetters,
+    ReplayLetter,
     SleepActor,
 )
 
 if TYPE_CHECKING:
     from rivetless.registry import Registry
+    from rivetless.runtime.dead import Letter
 
 __all__ = ["Management", "actor_json"]
 
@@ -43,6 +48,7 @@ _LIST_PARAMS: Final = frozenset(
 )
 _NAMES_PARAMS: Final = frozenset({"namespace", "limit", "cursor"})
 _ONE_PARAMS: Final = frozenset({"namespace"})
+_LETTER_PARAMS: Final = frozenset({"namespace", "limit", "kind"})
 _CREATE_FIELDS: Final = frozenset(
     {"datacenter", "name", "key", "runner_name_selector", "input", "crash_policy"}
 )
@@ -81,6 +87,12 @@ class Management:
                 methods = {"POST": self._sleep}
             case ["actors", _, "reschedule"]:
                 methods = {"POST": self._reschedule}
+            case ["actors", _, "dead-letters"]:
+                methods = {"GET": self._letters, "DELETE": self._purge}
+            case ["actors", _, "dead-letters", _]:
+                methods = {"DELETE": self._purge}
+            case ["actors", _, "dead-letters", _, "replay"]:
+                methods = {"POST": self._replay}
             case ["actors", _, "kv", "keys", _]:
                 methods = {"GET": self._kv}
             case ["datacenters"]:
@@ -211,18 +223,51 @@ class Management:
         await self._dispatcher.dispatch(GetActor(self._one(exchange)))
         return {}
 
+    # -- dead letters -----------------------------------------------------------------------------
+
+    async def _letters(self, exchange: Exchange) -> _Answer:
+        params = _query(exchange, _LETTER_PARAMS)
+        target = self._one(exchange, _LETTER_PARAMS)
+        command = ListLetters(target, max(_limit(params), 1), params.get("kind"))
+        letters = await self._dispatcher.dispatch(command)
+        return {"letters": [letter_json(letter) for letter in letters]}
+
+    async def _replay(self, exchange: Exchange) -> _Answer:
+        letter_id = self._letter(exchange)
+        command = ReplayLetter(self._one(exchange), letter_id)
+        return {"replayed": await self._dispatcher.dispatch(command)}
+
+    async def _purge(self, exchange: Exchange) -> _Answer:
+        parts = exchange.path.strip("/").split("/")
+        letter_id = self._letter(exchange) if len(parts) > 3 else None
+        command = PurgeLetters(self._one(exchange), letter_id)
+        return {"purged": await self._dispatcher.dispatch(command)}
+
+    def _letter(self, exchange: Exchange) -> str:
+        return _decoded(exchange.path.strip("/").split("/")[3])
+
     async def _kv(self, exchange: Exchange) -> _Answer:
         self._one(exchange)
         raise make("actor.kv_key_not_found")
 
-    def _one(self, exchange: Exchange) -> ById:
+    def _one(self, exchange: Exchange, params: frozenset[str] = _ONE_PARAMS) -> ById:
         self._access.check(exchange)
-        namespace = _required(_query(exchange, _ONE_PARAMS), "namespace")
-        segment = exchange.path.strip("/").split("/")[1]
-        try:
-            return ById(namespace, percent.decode_text(segment))
-        except ValueError as error:
-            raise _bad(f"The path cannot be decoded. {error}") from None
+        namespace = _required(_query(exchange, params), "namespace")
+        return ById(namespace, _decoded(exchange.path.strip("/").split("/")[1]))
+
+
+def letter_json(letter: Letter) -> _Answer:
+    """Return a dead letter as the management API shows it."""
+    failure = letter.failure
+    return {
+        "letter_id": letter.id,
+        "kind": letter.kind,
+        "source_id": letter.source,
+        "dead_ts": round(letter.at * 1000),
+        "attempts": letter.attempts,
+        "error": {"group": failure.group, "code": failure.code, "message": failure.message},
+        "body": tag(letter.body, JSON),
+    }
 
 
 def actor_json(info: ActorInfo) -> _Answer:
@@ -279,6 +324,13 @@ def _query(exchange: Exchange, known: frozenset[str]) -> dict[str, str]:
             raise _bad(f"`{name}` is given twice.")
         params[name] = value
     return params
+
+
+def _decoded(segment: str) -> str:
+    try:
+        return percent.decode_text(segment)
+    except ValueError as error:
+        raise _bad(f"The path cannot be decoded. {error}") from None
 
 
 def _required(params: _Params, name: str) -> str:

@@ -326,6 +326,25 @@ def _management_paths() -> dict[str, Any]:
                 parameters=[*namespace, *_refs("actor_id")],
             )
         },
+        "/actors/{actor_id}/dead-letters": {
+            "get": _managed(
+                "listDeadLetters",
+                "List what an actor was to do and could not",
+                {"letters": {"type": "array", "items": {"type": "object"}}},
+                parameters=[
+                    *namespace,
+                    *_refs("actor_id"),
+                    *[q for q in query if q["name"] == "limit"],
+                    {"name": "kind", "in": "query", "schema": {"type": "string"}},
+                ],
+            ),
+            "delete": _managed(
+                "purgeDeadLetters",
+                "Throw an actor's dead letters away",
+                {"purged": {"type": "integer"}},
+                parameters=[*namespace, *_refs("actor_id")],
+            ),
+        },
         "/metadata": {
             "get": _managed(
                 "getMetadata",

@@ -47,7 +47,7 @@ class LocalDoorbells:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._wake: Callable[[Wake], None] | None = None
-        self._pending: dict[str, tuple[float, int, Timer]] = {}
+        self._pending: dict[tuple[str, float], tuple[int, Timer]] = {}
 
     def attach(self, wake: Callable[[Wake], None]) -> None:
         """Say what is to be called when a bell rings."""
@@ -56,32 +56,25 @@ class LocalDoorbells:
     def stop(self) -> None:
         """Forget all rings, and take no others."""
         self._wake = None
-        for _, _, timer in self._pending.values():
+        for _, timer in self._pending.values():
             timer.cancel()
         self._pending.clear()
 
     async def ring(self, rings: Sequence[Ring]) -> None:
-        """Ring at once, or set timers; one that is set for earlier stands for later ones too."""
+        """Ring at once, or set timers."""
         now = self._clock.now()
         for ring in rings:
-            at = now if ring.at is None else ring.at
-            if at <= now:
+            if ring.at is None or ring.at <= now:
                 self._call(ring.actor_id, ring.hops)
-                continue
-            pending = self._pending.get(ring.actor_id)
-            if pending is not None:
-                if pending[0] <= at:
-                    continue
-                pending[2].cancel()
-            if self._wake is not None:
-                self._set(ring.actor_id, at, ring.hops)
+            elif self._wake is not None and (ring.actor_id, ring.at) not in self._pending:
+                self._set(ring.actor_id, ring.at, ring.hops)
 
     def _set(self, actor_id: str, at: float, hops: int) -> None:
-        timer = self._clock.call_later(at - self._clock.now(), partial(self._fire, actor_id))
-        self._pending[actor_id] = at, hops, timer
+        call = partial(self._fire, actor_id, at)
+        self._pending[actor_id, at] = hops, self._clock.call_later(at - self._clock.now(), call)
 
-    def _fire(self, actor_id: str) -> None:
-        at, hops, _ = self._pending.pop(actor_id)
+    def _fire(self, actor_id: str, at: float) -> None:
+        hops, _ = self._pending.pop((actor_id, at))
         if at > self._clock.now():
             # The event loop's clock and the wall's differ by a little.
             self._set(actor_id, at, hops)

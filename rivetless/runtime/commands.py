@@ -203,6 +203,35 @@ class SleepActor:
 
 
 @frozen
+class ListLetters:
+    """List an actor's dead letters, newest first. Answer: ``list[Letter]``.
+
+    Attributes:
+        kind: only those of one kind.
+    """
+
+    target: ById
+    limit: int = 100
+    kind: str | None = None
+
+
+@frozen
+class ReplayLetter:
+    """Put a dead letter back to be tried anew. Answer: how many were, none or one."""
+
+    target: ById
+    letter_id: str
+
+
+@frozen
+class PurgeLetters:
+    """Throw away a dead letter, or as many as one commit takes. Answer: how many are gone."""
+
+    target: ById
+    letter_id: str | None = None
+
+
+@frozen
 class ListActors:
     """List actors of a name, newest first. Answer: ``list[ActorInfo]``."""
 
@@ -254,6 +283,9 @@ Command = (
     | DestroyActor
     | SleepActor
     | ListActors
+    | ListLetters
+    | ReplayLetter
+    | PurgeLetters
     | Wake
     | Sweep
 )

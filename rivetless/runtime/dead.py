@@ -8,20 +8,25 @@ together in the order of their deaths.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rivetless import errors
 from rivetless.actor.dead_letters import DeadLetterPort
 from rivetless.frozen import frozen
 from rivetless.protocol.values import JSON, tag, untag
+from rivetless.runtime.job import Job
 from rivetless.runtime.parts import Part
 from rivetless.runtime.timers import milliseconds
 from rivetless.store.base import Changes, Collection, Record, RecordKey
 
 if TYPE_CHECKING:
+    from rivetless.runtime.commands import ById, ListLetters, PurgeLetters, ReplayLetter
+    from rivetless.runtime.runtime import Runtime
     from rivetless.runtime.turn import ActorTurn
+
+T = TypeVar("T")
 
 MOST_LETTERS: Final = 1000
 """How many letters an actor keeps; then the oldest is thrown away for each new one."""
@@ -103,7 +108,8 @@ def read_letter(record: Record) -> Letter:
 class DeadOffice:
     """Knows how letters of each kind are put back. One for each runtime."""
 
-    def __init__(self) -> None:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._replays: dict[str, Replay] = {}
 
     def handle(self, kind: str, replay: Replay) -> None:
@@ -122,6 +128,33 @@ class DeadOffice:
                 "actor", "invalid_operation", f"Letters of the kind `{letter.kind}` are not known."
             )
         replay(turn, letter)
+
+    # -- for those who are not the actor ----------------------------------------------------------
+
+    async def list(self, command: ListLetters) -> list[Letter]:
+        """List an actor's letters."""
+        return await self._run(
+            command.target, lambda letters: letters.list(command.limit, command.kind)
+        )
+
+    async def replay_one(self, command: ReplayLetter) -> int:
+        """Put one of an actor's letters back."""
+        return int(await self._run(command.target, lambda x: x.replay(command.letter_id)))
+
+    async def purge(self, command: PurgeLetters) -> int:
+        """Throw an actor's letters away."""
+        return await self._run(command.target, lambda letters: letters.purge(command.letter_id))
+
+    async def _run(self, target: ById, work: Callable[[Letters], Coroutine[Any, Any, T]]) -> T:
+        async def body(turn: ActorTurn) -> T:
+            return await work(turn.part(Letters))
+
+        runtime = self._runtime
+        definition = await runtime.definition_of(target)
+        deadline = runtime.deadline(definition)
+        job = Job(definition, body, label="dead letters", deadline=deadline)
+        result: T = await runtime.execution.run(target, job)
+        return result
 
 
 class Letters(Part, DeadLetterPort):

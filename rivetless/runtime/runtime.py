@@ -31,10 +31,13 @@ from rivetless.runtime.commands import (
     DestroyActor,
     GetActor,
     ListActors,
+    ListLetters,
     OpenConnection,
+    PurgeLetters,
     RawMessage,
     RawRequest,
     RawResponse,
+    ReplayLetter,
     SendMessage,
     SendResult,
     SleepActor,
@@ -45,7 +48,7 @@ from rivetless.runtime.commands import (
 )
 from rivetless.runtime.connections import Connections
 from rivetless.runtime.cron import CronRunner
-from rivetless.runtime.dead import DeadOffice
+from rivetless.runtime.dead import DeadOffice, Letter
 from rivetless.runtime.effects import Effects
 from rivetless.runtime.execution import Execution
 from rivetless.runtime.job import Job
@@ -134,7 +137,7 @@ class Runtime:
         self.doorbells: Doorbells = doorbells or NoDoorbells()
         self.keepers: dict[str, Keeper] = {}
         self.alarms = Alarms(self)
-        self.dead = DeadOffice()
+        self.dead = DeadOffice(self)
         self.outgoings = Outgoings(self)
         self.leases = Leases(store, self.clock, self._rng)
         self.lifecycle = Lifecycle(self)
@@ -163,6 +166,9 @@ class Runtime:
             DestroyActor: self._destroy,
             SleepActor: self._sleep,
             ListActors: self._list,
+            ListLetters: self.dead.list,
+            ReplayLetter: self.dead.replay_one,
+            PurgeLetters: self.dead.purge,
             Wake: self.waking.wake,
             Sweep: self.waking.sweep,
         }
@@ -244,6 +250,10 @@ class Runtime:
     async def dispatch(self, command: RawRequest) -> RawResponse: ...
     @overload
     async def dispatch(self, command: ListActors) -> list[ActorInfo]: ...
+    @overload
+    async def dispatch(self, command: ListLetters) -> list[Letter]: ...
+    @overload
+    async def dispatch(self, command: ReplayLetter | PurgeLetters) -> int: ...
     @overload
     async def dispatch(
         self,

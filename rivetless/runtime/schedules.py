@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rivetless import errors
 from rivetless.actor.schedule import FireInfo, ScheduledAction, SchedulePort, instant
@@ -65,10 +65,7 @@ class Planned:
     def read(cls, timer: Timer) -> Planned:
         """Read it back."""
         action, args, run_at, attempts = json.loads(timer.data)
-        plain = untag(args)
-        if not isinstance(plain, list):
-            raise TypeError("arguments are a list")
-        return cls(action, list(plain), run_at / 1000, attempts)
+        return cls(action, cast("list[object]", untag(args)), run_at / 1000, attempts)
 
 
 def schedule_id(at: float, random: bytes) -> str:
@@ -160,14 +157,10 @@ class Schedules(SchedulePort):
 
     def put_back(self, letter: Letter) -> None:
         """Schedule at once what was given up."""
-        match letter.body:
-            case {"action": str(action), "args": list(args), "run_at": int() | float() as run_at}:
-                self._turn.part(Quota).take()
-                planned = Planned(action, list[object](args), float(run_at))
-                timer = planned.timer(letter.source, seconds(self.now()))
-                self._turn.part(Timers).add(timer)
-            case _:
-                raise TypeError("the letter holds no schedule")
+        body = cast("dict[str, Any]", letter.body)
+        self._turn.part(Quota).take()
+        planned = Planned(body["action"], body["args"], body["run_at"])
+        self._turn.part(Timers).add(planned.timer(letter.source, seconds(self.now())))
 
     async def get(self, schedule_id: str) -> ScheduledAction | None:
         timer = await self._find(schedule_id)

@@ -51,6 +51,12 @@ class Sweeper:
         self._timer = self._runtime.clock.call_later(INTERVAL, self._fire)
         self._runtime.begin(self.sweep())
 
+    def _go_on(self, seconds: float) -> None:
+        """Make the next pass earlier: this one did not get to everything."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._runtime.clock.call_later(seconds, self._fire)
+
     async def sweep(self, deadline: float | None = None) -> None:
         """Make one pass, until ``deadline`` (Unix seconds) at most."""
         try:
@@ -64,7 +70,11 @@ class Sweeper:
         now = runtime.clock.now()
         # What is due before the next pass has to be in this process's timers by then.
         until = now + INTERVAL if runtime.alarms.local else now
-        for due in await runtime.store.due(until, limit=BATCH):
+        found = await runtime.store.due(until, limit=BATCH)
+        if len(found) == BATCH:
+            # By then the first of these are done with, and make room for others.
+            self._go_on(min(max(found[-1].at - now, 1.0), INTERVAL))
+        for due in found:
             if deadline is not None and runtime.clock.now() + MARGIN >= deadline:
                 return
             head = await runtime.store.load(due.actor_id)

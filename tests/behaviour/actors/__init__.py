@@ -33,13 +33,16 @@ from tests.behaviour.actors.living import (
 )
 from tests.behaviour.actors.meeting import Requested, Room
 from tests.behaviour.actors.raw import Mute, Web
+from tests.behaviour.actors.timely import Clockwork, Dreamer, Planner
 
 ACTORS: list[type[Actor[Any, Any, Any]]] = [
     Answering,
     Background,
     Calls,
+    Clockwork,
     Counter,
     Defaults,
+    Dreamer,
     Failing,
     Fragile,
     Gated,
@@ -50,6 +53,7 @@ ACTORS: list[type[Actor[Any, Any, Any]]] = [
     Mute,
     Notes,
     Patient,
+    Planner,
     Profile,
     Requested,
     Room,

@@ -16,8 +16,12 @@ from rivetless.runtime.commands import (
     DestroyActor,
     GetActor,
     ListActors,
+    ListLetters,
+    PurgeLetters,
+    ReplayLetter,
     SleepActor,
 )
+from rivetless.runtime.dead import Failure, Letter
 from tests.unit.gateway.gateways import ACTOR_ID, OTHER_ID, World
 
 NS = "namespace=default"
@@ -340,3 +344,42 @@ async def test_finding_ones_own_is_open(world: World, method: str, path: str) ->
     reply = await world.request(method, path, client=OUTSIDE)
 
     assert reply.status == 200
+
+
+# -- dead letters ---------------------------------------------------------------------------------
+
+
+async def test_dead_letters(world: World) -> None:
+    failure = Failure("user", "broken", "still broken")
+    letter = Letter("schedule", "an id", 12.345, 8, failure, {"action": "note", "args": [b"x"]})
+    world.runtime.answers[ListLetters] = lambda _: [letter]
+    world.runtime.answers[ReplayLetter] = lambda _: 1
+    world.runtime.answers[PurgeLetters] = lambda _: 2
+
+    listed = await world.request("GET", f"/actors/{ACTOR_ID}/dead-letters?{NS}&limit=5&kind=x")
+    replayed = await world.request("POST", f"/actors/{ACTOR_ID}/dead-letters/a%2Fb/replay?{NS}")
+    purged = await world.request("DELETE", f"/actors/{ACTOR_ID}/dead-letters?{NS}")
+    await world.request("DELETE", f"/actors/{ACTOR_ID}/dead-letters/a?{NS}")
+
+    assert listed.json() == {
+        "letters": [
+            {
+                "letter_id": "000000003039.an id",
+                "kind": "schedule",
+                "source_id": "an id",
+                "dead_ts": 12345,
+                "attempts": 8,
+                "error": {"group": "user", "code": "broken", "message": "still broken"},
+                "body": {"action": "note", "args": [["$Uint8Array", "eA=="]]},
+            }
+        ]
+    }
+    assert replayed.json() == {"replayed": 1}
+    assert purged.json() == {"purged": 2}
+    target = ById("default", ACTOR_ID)
+    assert world.runtime.commands == [
+        ListLetters(target, 5, "x"),
+        ReplayLetter(target, "a/b"),
+        PurgeLetters(target),
+        PurgeLetters(target, "a"),
+    ]
