@@ -31,6 +31,9 @@ RECENT_COMMITS: Final = 32
 RECENT_REPLIES: Final = 16
 """How many small replies a head remembers; larger or older ones are records with an expiry."""
 
+DRAINED_FOR: Final = 600.0
+"""Seconds for which a store remembers that a life was drained: no write is on its way so long."""
+
 
 class Keep(enum.Enum):
     """Marks a field of ``Changes`` that a commit leaves as it is (``None`` clears it)."""
@@ -480,7 +483,8 @@ class Store(Protocol):
 
         Raises:
             Gone: the life does not exist, or is a tombstone and the changes are ``enriching``.
-                Whatever the version.
+                Whatever the version. Or ``create`` names a life that was drained in the last
+                ``DRAINED_FOR`` seconds: the commit has come too late, or for a second time.
             Conflict: the head is at another version; or ``create`` found a head, be it a tombstone
                 (``drain`` makes room).
             TooLarge: over one of ``capabilities``.
@@ -546,7 +550,8 @@ class Store(Protocol):
         """Delete up to ``limit`` records of a tombstone; with the last one, the tombstone itself.
 
         A tombstone whose outbox is not empty keeps its head. A life that is alive is left alone.
-        Returns whether the life's head is gone; it may need further calls.
+        Returns whether the life's head is gone; it may need further calls. Where it is, another
+        life may begin at the address, and this one cannot begin again.
         """
 
     @abstractmethod

@@ -17,6 +17,7 @@ from typing import Final, Self
 from rivetless.clock import Clock, SystemClock
 from rivetless.keys import Address
 from rivetless.store.base import (
+    DRAINED_FOR,
     RECORD_FORMAT,
     Capabilities,
     Changes,
@@ -87,6 +88,8 @@ class MemoryStore(Store):
         self._by_address: dict[Address, str] = {}
         self._due: dict[str, float] = {}
         self._hosts: dict[str, Host] = {}
+        # Lives that were drained, the first one first, and until when that is remembered.
+        self._drained: dict[str, float] = {}
         # Records that will expire, soonest first; the number keeps entries comparable.
         self._expiring: list[tuple[float, int, str, Collection, bytes]] = []
         self._numbers = itertools.count()
@@ -131,6 +134,8 @@ class MemoryStore(Store):
             present = self._by_address.get(changes.create.address)
             if present is not None:
                 raise Conflict(actor_id, self._lives[present].head)
+            if self._drained.get(actor_id, 0.0) > self._clock.now():
+                raise Gone(f"actor {actor_id} was destroyed")
             life = _Life(apply(None, actor_id, changes, 1))
             self._lives[actor_id] = life
             self._by_address[changes.create.address] = actor_id
@@ -254,6 +259,12 @@ class MemoryStore(Store):
         del self._lives[actor_id]
         del self._by_address[life.head.address]
         del self._due[actor_id]
+        now = self._clock.now()
+        for drained, until in list(self._drained.items()):
+            if until > now:
+                break
+            del self._drained[drained]
+        self._drained[actor_id] = now + DRAINED_FOR
         return True
 
     async def announce(self, host: Host) -> None:

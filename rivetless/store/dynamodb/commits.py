@@ -134,8 +134,8 @@ def plan(
     """
     plan = Expression(place.head)
     plan.require(f"{table.LIFE} = {plan.value(items.binary(place.life))}")
-    if changes.enriching:
-        plan.require(f"attribute_not_exists({table.DIED})")
+    end = table.DIED if changes.enriching else table.DRAINED
+    plan.require(f"attribute_not_exists({end})")
     if expected is not None:
         plan.require(f"{table.VERSION} = {plan.value(items.number(expected))}")
         if changes.versioned:
@@ -268,6 +268,24 @@ def _set_outbox(plan: Expression, entries: dict[str, Value]) -> None:
         plan.remove(table.OUTBOX_AT)
 
 
+def replacing(
+    actor_id: str, place: Place, item: dict[str, Value], left: Item, now: float
+) -> dict[str, Any]:
+    """Return how a head is put in the place of one that was drained.
+
+    Raises:
+        Gone: it is of one of the lives that were.
+    """
+    past = items.past_lives(left, now)
+    if any(life["L"][0]["B"] == place.life for life in past):
+        raise Gone(f"actor {actor_id} was destroyed")
+    return {
+        "Item": item | {table.PAST: {"L": past}},
+        "ConditionExpression": f"{table.LIFE} = :left AND attribute_exists({table.DRAINED})",
+        "ExpressionAttributeValues": {":left": left[table.LIFE]},
+    }
+
+
 # -- beside the head -----------------------------------------------------------------------------
 
 
@@ -362,7 +380,7 @@ def fence(actor_id: str, place: Place, changes: Changes, expected: int | None, h
         NewerFormat: newer code wrote it.
         Full: a counter would rise above its limit.
     """
-    if head[table.LIFE]["B"] != place.life:
+    if head[table.LIFE]["B"] != place.life or items.is_drained(head):
         raise Gone(f"actor {actor_id} does not exist")
     if items.is_dead(head) and changes.enriching:
         raise Gone(f"actor {actor_id} was destroyed")

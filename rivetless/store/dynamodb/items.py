@@ -18,6 +18,7 @@ from rivetless.keys import (
     split_actor_id,
 )
 from rivetless.store.base import (
+    DRAINED_FOR,
     RECENT_COMMITS,
     RECENT_REPLIES,
     RECORD_FORMAT,
@@ -40,6 +41,9 @@ Value: TypeAlias = dict[str, Any]
 Item: TypeAlias = Mapping[str, Value]
 
 LIFE_BYTES: Final = 7
+MOST_PAST: Final = 64
+"""How many drained lives an address remembers; whoever has had more lately is a test."""
+
 _SEPARATOR: Final = "\x1f"  # cannot be shown, so it is in no name
 _COMPACT_ID: Final = re.compile(r"[0-9a-f]{16}\.[1-9a-f][0-9a-f]{0,15}", re.ASCII)
 
@@ -255,6 +259,28 @@ def counters(item: Item) -> dict[str, int]:
 def is_dead(item: Item) -> bool:
     """Say whether a head is a tombstone."""
     return table.DIED in item
+
+
+def is_drained(item: Item) -> bool:
+    """Say whether a head is all that is left of a tombstone."""
+    return table.DRAINED in item
+
+
+def drained_head(item: Item, now: float) -> dict[str, Value]:
+    """Return what is left of a tombstone's head: enough that its life never begins again."""
+    kept = (table.PK, table.SK, table.LIFE, table.DIED, table.PAST)
+    return {name: item[name] for name in kept if name in item} | {
+        table.DRAINED: number(now),
+        table.TTL: number(math.ceil(now + DRAINED_FOR)),
+    }
+
+
+def past_lives(item: Item, now: float) -> list[Value]:
+    """Return the lives of an address that were drained lately, the drained head's last."""
+    own: Value = {"L": [item[table.LIFE], item[table.DRAINED]]}
+    before = item[table.PAST]["L"] if table.PAST in item else []
+    recent = [past for past in before if float(past["L"][1]["N"]) > now - DRAINED_FOR]
+    return [*recent[1 - MOST_PAST :], own]
 
 
 def place_of(item: Item) -> Place:

@@ -131,7 +131,8 @@ class Queries:
         query = self._query(condition, values, table.LIST_INDEX) | {"ScanIndexForward": False}
 
         def accept(item: Item) -> Head | None:
-            return items.listed_head(item) if destroyed or not items.is_dead(item) else None
+            hidden = items.is_drained(item) or (items.is_dead(item) and not destroyed)
+            return None if hidden else items.listed_head(item)
 
         projection = ", ".join(
             (
@@ -143,6 +144,7 @@ class Queries:
                 table.BORN,
                 table.VERSION,
                 table.DIED,
+                table.DRAINED,
             )
         )
         return await self._collect_behind(query, accept, limit, projection)

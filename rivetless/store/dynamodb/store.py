@@ -147,7 +147,7 @@ class DynamoDBStore(Store):
     async def _load(self, partition: str, wanted: Address | Place) -> Head | None:
         for attempt in range(_ATTEMPTS):
             item = await self._queries.item(items.head_key(partition))
-            if item is None:
+            if item is None or items.is_drained(item):
                 return None
             place = items.place_of(item)
             # Not the hash alone: two addresses may have one.
@@ -177,7 +177,7 @@ class DynamoDBStore(Store):
     async def _version(self, place: Place) -> int | None:
         """Read a life's version; ``None`` if it is gone."""
         item = await self._queries.item(place.head, f"{table.LIFE}, {table.VERSION}")
-        if item is None or item[table.LIFE]["B"] != place.life:
+        if item is None or item[table.LIFE]["B"] != place.life or table.VERSION not in item:
             return None
         return items.as_int(item[table.VERSION])
 
@@ -209,17 +209,23 @@ class DynamoDBStore(Store):
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
         beside = commits.beside(self._table, place, changes, 1, _NO_NUMBERS, self._clock.now())
-        try:
-            if beside:
-                await self._transact([{"Put": put}, *beside])
+        for _ in range(_ATTEMPTS):
+            try:
+                if beside:
+                    await self._transact([{"Put": put}, *beside])
+                else:
+                    await self._caller.call("PutItem", put | {"ReturnConsumedCapacity": "TOTAL"})
+            except ConditionFailed as failed:
+                left = failed.item
+                if left is None:
+                    raise Unavailable("DynamoDB does not show what it refuses for") from failed
+                if not items.is_drained(left):
+                    raise commits.conflict(actor_id, left) from None
+                put |= commits.replacing(actor_id, place, item, left, self._clock.now())
             else:
-                await self._caller.call("PutItem", put | {"ReturnConsumedCapacity": "TOTAL"})
-        except ConditionFailed as failed:
-            if failed.item is None:
-                raise Unavailable("DynamoDB does not show what it refuses for") from failed
-            raise commits.conflict(actor_id, failed.item) from None
-        self._remember(actor_id, Known.of(item))
-        return 1
+                self._remember(actor_id, Known.of(item))
+                return 1
+        raise Unavailable("DynamoDB: the address is taken and left faster than it can be read")
 
     async def _change(
         self, actor_id: str, place: Place, changes: Changes, expected: int | None
@@ -382,6 +388,8 @@ class DynamoDBStore(Store):
             head = None if place is None else await self._queries.item(place.head)
             if place is None or head is None or head[table.LIFE]["B"] != place.life:
                 return True
+            if items.is_drained(head):
+                return True
             if not items.is_dead(head):
                 return False
             # Nothing is added to a tombstone, so what is found now is all there will be.
@@ -389,19 +397,23 @@ class DynamoDBStore(Store):
             await self._queries.delete(children[:limit])
             if len(children) > limit or head[table.OUTBOX]["M"]:
                 return False
-            return await self._bury(place)
+            return await self._bury(place, head)
 
-    async def _bury(self, place: Place) -> bool:
-        """Delete a tombstone's head; say whether it is gone."""
+    async def _bury(self, place: Place, head: Item) -> bool:
+        """Leave of a tombstone's head what keeps its life from beginning again.
+
+        Returns whether that is so now.
+        """
         plan = Expression(place.head)
         plan.require(f"{table.LIFE} = {plan.value(items.binary(place.life))}")
         plan.require(f"attribute_exists({table.DIED})")
+        request = plan.check(self._table) | {
+            "Item": items.drained_head(head, self._clock.now()),
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        del request["Key"]
         try:
-            await self._caller.call(
-                "DeleteItem",
-                plan.check(self._table) | {"ReturnConsumedCapacity": "TOTAL"},
-                repeatable=True,
-            )
+            await self._caller.call("PutItem", request, repeatable=True)
         except ConditionFailed as failed:
             # Somebody else has buried it, and perhaps a new life has begun there.
             return failed.item is None or failed.item[table.LIFE]["B"] != place.life

@@ -92,6 +92,11 @@ MIGRATIONS: Final = (
     """,
     # -- 2: the last number given in each collection that was appended to, as JSON ---------------
     "ALTER TABLE heads ADD COLUMN sequences TEXT;",
+    # -- 3: lives that were drained, and until when that is remembered --------------------------
+    """
+    CREATE TABLE drained (id TEXT PRIMARY KEY, until REAL NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX drained_until ON drained (until);
+    """,
 )
 """What brings a file from each schema version to the next; ``user_version`` counts them."""
 

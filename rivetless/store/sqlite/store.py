@@ -263,7 +263,8 @@ class SQLiteStore(Store):
         return await self._read_many(limit, lambda db: reads.due(db, now, limit))
 
     async def drain(self, actor_id: str, *, limit: int = 100) -> bool:
-        return await self._writer.write(lambda db: writes.drain(db, actor_id, limit))
+        now = self._clock.now()
+        return await self._writer.write(lambda db: writes.drain(db, actor_id, limit, now))
 
     async def announce(self, host: Host) -> None:
         now = self._clock.now()

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rivetless.keys import serialise
 from rivetless.store.base import (
+    DRAINED_FOR,
     KEEP,
     RECENT_COMMITS,
     RECENT_REPLIES,
@@ -85,6 +86,11 @@ _DRAIN: Final = """
 """
 _HAS_RECORDS: Final = "SELECT EXISTS (SELECT 1 FROM records WHERE head = ?)"
 _DELETE_HEAD: Final = "DELETE FROM heads WHERE n = ?"
+_WAS_DRAINED: Final = "SELECT EXISTS (SELECT 1 FROM drained WHERE id = ? AND until > ?)"
+_NOTE_DRAINED: Final = "INSERT OR REPLACE INTO drained (id, until) VALUES (?, ?)"
+_FORGET_DRAINED: Final = """
+    DELETE FROM drained WHERE id IN (SELECT id FROM drained WHERE until <= ? LIMIT ?)
+"""
 _PUT_HOST: Final = "INSERT OR REPLACE INTO hosts (id, url, expires_at) VALUES (?, ?, ?)"
 _DELETE_HOST: Final = "DELETE FROM hosts WHERE id = ?"
 _PURGE: Final = """
@@ -99,7 +105,7 @@ def commit(db: Database, actor_id: str, changes: Changes, expected: int | None, 
         The head's version afterwards.
     """
     if changes.create is not None:
-        _create(db, actor_id, changes.create)
+        _create(db, actor_id, changes.create, now)
     row = db.execute(_FENCE, (actor_id,)).get
     if row is None:
         raise Gone(f"actor {actor_id} does not exist")
@@ -165,11 +171,13 @@ def commit(db: Database, actor_id: str, changes: Changes, expected: int | None, 
     return int(version)
 
 
-def _create(db: Database, actor_id: str, creation: Creation) -> None:
+def _create(db: Database, actor_id: str, creation: Creation, now: float) -> None:
     address = creation.address
     present = db.execute(_PRESENT, reads.id_range(address)).get
     if present is not None:
         raise Conflict(actor_id, _load_for_conflict(db, present))
+    if db.execute(_WAS_DRAINED, (actor_id, now)).get:
+        raise Gone(f"actor {actor_id} was destroyed")
     bindings = (address.namespace, address.name, serialise(address.key))
     db.execute(_CREATE, (actor_id, RECORD_FORMAT, creation.created_at, *bindings))
 
@@ -242,7 +250,7 @@ def _update(
     db.execute(f"UPDATE heads SET {', '.join(settings)} WHERE n = ?", (*bindings, n))
 
 
-def drain(db: Database, actor_id: str, limit: int) -> bool:
+def drain(db: Database, actor_id: str, limit: int, now: float) -> bool:
     """Delete some of a tombstone's records, and with the last one the tombstone."""
     row = db.execute(_TOMBSTONE, (actor_id,)).get
     if row is None:
@@ -254,6 +262,7 @@ def drain(db: Database, actor_id: str, limit: int) -> bool:
     if outbox_at is not None or db.execute(_HAS_RECORDS, (n,)).get:
         return False
     db.execute(_DELETE_HEAD, (n,))
+    db.execute(_NOTE_DRAINED, (actor_id, now + DRAINED_FOR))
     return True
 
 
@@ -266,7 +275,8 @@ def announce(db: Database, host: Host, now: float) -> None:
 
 
 def purge(db: Database, now: float, limit: int) -> int:
-    """Delete up to ``limit`` records that have expired; return how many."""
+    """Delete up to ``limit`` records that have expired, and as many notes; return how many."""
     before = db.total_changes()
     db.execute(_PURGE, (now, limit))
+    db.execute(_FORGET_DRAINED, (now, limit))
     return db.total_changes() - before

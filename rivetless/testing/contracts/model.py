@@ -132,6 +132,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.lives.append((address, actor))
 
     @precondition(lambda self: bool(self.lives))
+    @rule(index=_indexes, changes=strategies.any_changes(), at=strategies.times)
+    def create_again(self, index: int, changes: Changes, at: float) -> None:
+        """Have a creation arrive that may have arrived before."""
+        address, actor = self.life(index)
+        made = replace(changes, create=Creation(address, at))
+        self.both(lambda store: store.commit(actor, made, expected=0))
+
+    @precondition(lambda self: bool(self.lives))
     @rule(index=_indexes, changes=strategies.changes(versioned=True), offset=_offsets)
     def commit(self, index: int, changes: Changes, offset: int) -> None:
         """Commit at the right version, mostly."""

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rivetless.store.base import Collection, Due, Host, Outgoing, Record, RecordKey, Store
+import pytest
+
+from rivetless.store.base import (
+    DRAINED_FOR,
+    Collection,
+    Conflict,
+    Creation,
+    Due,
+    Gone,
+    Host,
+    Outgoing,
+    Record,
+    RecordKey,
+    Store,
+)
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts.base import (
     Contract,
@@ -12,7 +26,9 @@ from rivetless.testing.contracts.base import (
     address,
     as_listed,
     begin,
+    changes,
     everything,
+    life_of,
 )
 
 START = 1_700_000_000.0
@@ -183,6 +199,43 @@ class SweepContract(Contract):
         assert (head.state, dict(head.counters), len(head.commits)) == (None, {}, 1)
         assert await _count(again) == 0
         await again.commit(deletes=(RecordKey(Collection.CONNECTION, b"0"),))
+
+    async def test_a_drained_life_cannot_begin_again(
+        self, store: Store, other: Store, clock: FakeClock
+    ) -> None:
+        """Its creation, whose acknowledgement was lost, may arrive for a second time."""
+        where = address()
+        lives = [life_of(where) for _ in range(3)]
+        for life in lives:
+            made = changes(create=Creation(where, START), state=b"s", puts=_records(1))
+            await store.commit(life, made, expected=0)
+            for late in lives:
+                with pytest.raises(Conflict):
+                    await other.commit(late, changes(create=Creation(where, START)), expected=0)
+            await store.commit(life, changes(destroyed_at=clock.now()), expected=1)
+            assert await store.drain(life)
+            for late in lives[: lives.index(life) + 1]:
+                for puts in ((), _records(2)):
+                    made = changes(create=Creation(where, START), puts=puts)
+                    with pytest.raises(Gone):
+                        await other.commit(late, made, expected=0)
+            clock.jump(DRAINED_FOR / 4)
+        assert await other.load(where) is None
+        assert await store.list("default", "counter", limit=10, include_destroyed=True) == []
+        assert await store.due(FOREVER, limit=10) == []
+
+    async def test_a_drained_life_is_gone_for_everybody(self, store: Store) -> None:
+        life = await begin(store, counters={"n": 1})
+        await life.destroy()
+        assert await store.drain(life.id)
+        for fields in ({"counters": {"n": 1}}, {"outbox_clear": ("o",)}, {"armed_until": 1.0}, {}):
+            with pytest.raises(Gone):
+                await store.commit(life.id, changes(**fields), expected=None)
+        with pytest.raises(Gone):
+            await store.commit(life.id, changes(touch=True), expected=life.version)
+        assert await store.load(life.id) is None
+        assert not await store.current(life.id, life.version)
+        assert await store.drain(life.id)
 
     # -- hosts ------------------------------------------------------------------------------------
 

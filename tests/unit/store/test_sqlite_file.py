@@ -84,7 +84,7 @@ async def test_newer_schema_is_refused(path: Path) -> None:
     async with SQLiteStore(path):
         pass
     raw(path, "PRAGMA user_version = 99")
-    with pytest.raises(NewerFormat, match=r"schema version 99; .* up to 2\. Install"):
+    with pytest.raises(NewerFormat, match=r"schema version 99; .* up to 3\. Install"):
         await SQLiteStore(path).__aenter__()
     assert raw(path, "PRAGMA user_version") == 99
 

@@ -178,7 +178,7 @@ async def test_batches_are_sent_until_nothing_is_left() -> None:
         assert await store.drain(ACTOR)
     assert client.operations == [
         *("GetItem", "Query", "BatchWriteItem", "BatchWriteItem", "BatchWriteItem"),
-        "DeleteItem",
+        "PutItem",
     ]
     sizes = [len(payload["RequestItems"]["actors"]) for _, payload in client.calls[2:5]]
     assert sizes == [25, 1, 5]
