@@ -18,6 +18,7 @@ from rivetless.clock import Clock, SystemClock, Timeout
 from rivetless.keys import Address, is_reserved, serialise
 from rivetless.runtime.actions import Actions
 from rivetless.runtime.alarms import Alarms, LocalDoorbells
+from rivetless.runtime.background import run_later
 from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import (
     ActionResult,
@@ -544,55 +545,12 @@ class Runtime:
         turn.released()
         later, turn.later = turn.later, []
         for work in later:
-            self.begin(self._later(cell, turn, work))
+            self.begin(run_later(self, cell, turn, work))
         if turn.destroying:
             self._addresses.pop(turn.actor_id, None)
             self.begin(self.lifecycle.drain(turn.actor_id))
         elif turn.sleeping:
             self.begin(self.lifecycle.sleep(cell))
-
-    async def _later(self, cell: Cell, turn: ActorTurn, work: Coroutine[Any, Any, object]) -> None:
-        """Run ``wait_until`` work as a turn of its own, on the instance it was begun on."""
-
-        begun = False
-
-        async def body(again: ActorTurn) -> None:
-            nonlocal begun
-            if begun:
-                raise errors.make("actor.interrupted")
-            begun = True
-            if (conn := turn.job.conn) is not None and conn.host is not None:
-                await self.connections.prepare(again, conn)
-            again.adopt(turn)
-            await work
-
-        job = Job(
-            cell.definition,
-            body,
-            label="wait_until",
-            deadline=self.clock.now() + cell.definition.options.action_timeout,
-            conn=turn.job.conn,
-            request=turn.job.request,
-        )
-        try:
-            await self.execution.run(ById(None, turn.actor_id), job)
-        except Exception:
-            self.log.warning("wait_until work of %s failed", cell.address, exc_info=True)
-        finally:
-            work.close()
-
-    def keep_awake(self, cell: Cell, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """Run work in the background; the tenure lasts at least as long."""
-
-        async def tracked() -> T:
-            try:
-                return await work
-            finally:
-                cell.running -= 1
-                self.used(cell)
-
-        cell.running += 1
-        return self.spawn(tracked())
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a background task that the runtime waits for when it closes."""

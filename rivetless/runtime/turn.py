@@ -17,6 +17,7 @@ from rivetless.actor.context import Conn, RawWebSocket
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.protocol.codec import require_sendable
 from rivetless.runtime import replies
+from rivetless.runtime.background import keep_awake
 from rivetless.runtime.cron import Crons
 from rivetless.runtime.dead import Letters
 from rivetless.runtime.driving import Drive, PortCall
@@ -375,7 +376,7 @@ class ActorTurn:
 
     def keep_awake(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         self.check_open()
-        return self.runtime.keep_awake(self.cell, work)
+        return keep_awake(self.runtime, self.cell, work)
 
     def wait_until(self, work: Coroutine[Any, Any, object]) -> None:
         self.check_open()
