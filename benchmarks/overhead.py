@@ -22,7 +22,7 @@ from rivetless.store.base import Changes, Store
 from rivetless.store.urls import open_store
 from rivetless.testing.stores import StoreWrapper
 
-__all__ = ["overhead"]
+__all__ = ["action_request", "call_app", "overhead"]
 
 T = TypeVar("T")
 
@@ -56,8 +56,8 @@ async def _measure(
     recording = _Recording(store("framework.db"))
     app = ASGIApp(registry, store=recording, secret=b"of the benchmarks")
     async with app:
-        request = _request()
-        whole = await _sequential(_WARM_UP + calls, lambda _: _call(app, request))
+        request = action_request()
+        whole = await _sequential(_WARM_UP + calls, lambda _: call_app(app, request))
     commits = recording.commits
     if len(commits) != _WARM_UP + calls:
         raise RuntimeError(f"{_WARM_UP + calls} actions made {len(commits)} commits")
@@ -81,7 +81,8 @@ async def _sequential(times: int, call: Callable[[int], Awaitable[object]]) -> l
     return samples[_WARM_UP:]
 
 
-def _request() -> dict[str, Any]:
+def action_request() -> dict[str, Any]:
+    """Return a request that increments a counter."""
     query = b"rvt-namespace=default&rvt-method=getOrCreate&rvt-runner=default&rvt-key=overhead"
     body = b'{"args":[1]}'
     return {
@@ -107,7 +108,8 @@ def _request() -> dict[str, Any]:
     }
 
 
-async def _call(app: ASGIApp, request: dict[str, Any]) -> None:
+async def call_app(app: ASGIApp, request: dict[str, Any]) -> None:
+    """Make a request of an application, straight."""
     scope: Scope = dict(request)
     body: bytes = scope.pop("body")
     status = 0

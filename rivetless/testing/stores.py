@@ -6,10 +6,11 @@ import asyncio
 import enum
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from rivetless.clock import Clock, sleep
 from rivetless.keys import Address
 from rivetless.store.base import (
     Capabilities,
@@ -151,6 +152,29 @@ class CountingStore(StoreWrapper):
 
     async def _call(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
         self.calls[verb] += 1
+        return await call()
+
+
+class SlowStore(StoreWrapper):
+    """Answers as late as a store that is far away, and is shared by others.
+
+    Args:
+        store: the store to hand on to.
+        clock: on which it takes its time.
+        seconds: how long each verb takes.
+    """
+
+    def __init__(self, store: Store, *, clock: Clock, seconds: float) -> None:
+        super().__init__(store)
+        self._clock = clock
+        self._seconds = seconds
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(self.inner.capabilities, single_writer=False)
+
+    async def _call(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
+        await sleep(self._clock, self._seconds)
         return await call()
 
 

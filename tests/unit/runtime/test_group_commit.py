@@ -1,0 +1,44 @@
+"""Turns of one actor that are ready together share a commit: latency bounds commits only."""
+
+import asyncio
+
+import pytest
+
+from rivetless import Actor, action
+from rivetless.testing.stores import SlowStore
+from tests.unit.runtime.worlds import World
+
+COMMIT = 0.005
+
+
+class Sum(Actor[int]):
+    """Adds up."""
+
+    initial_state = 0
+
+    @action
+    async def add(self) -> int:
+        self.state += 1
+        return self.state
+
+
+@pytest.mark.parametrize(("callers", "rounds"), [(32, 10), (5, 4), (1, 10)])
+async def test_callers_share_commits(callers: int, rounds: int) -> None:
+    world = await World.open(Sum)
+    process = world.process()
+    await process.call("sum", "add")
+    world.store.inner = SlowStore(world.faults, clock=world.clock, seconds=COMMIT)
+    world.store.reset()
+
+    async def caller() -> list[int]:
+        return [await process.call("sum", "add") for _ in range(rounds)]
+
+    began = world.clock.now()
+    calls = asyncio.gather(*(caller() for _ in range(callers)))
+    while not calls.done():
+        await world.clock.advance(COMMIT / 5)
+    seen = [count for counts in calls.result() for count in counts]
+    assert sorted(seen) == list(range(2, callers * rounds + 2))
+    # The first goes alone. From then on whoever came during one commit is in the next.
+    assert world.store.calls["commit"] <= rounds + 1
+    assert world.clock.now() - began <= (rounds + 2) * COMMIT
