@@ -3,8 +3,6 @@
 Each test here runs one file of ``js/`` in one encoding; Node's own summary is shown when it fails.
 """
 
-import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +12,11 @@ from typing import Final
 
 import pytest
 
+from tests.clients.node import run_node
 from tests.servers import ServerProcess
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(120)]
 
-FOLDER: Final = Path(__file__).parent / "js"
 APP: Final = "tests.behaviour.actors:registry"
 ENCODINGS: Final = ("json", "cbor", "bare")
 
@@ -31,39 +29,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
-def run_node(file: str, server: ServerProcess, encoding: str, **environment: str) -> None:
-    """Run one file of tests, and fail with what Node says."""
-    command = ["node", "--test-reporter=spec", "--test-force-exit", f"{file}.test.mjs"]
-    result = subprocess.run(
-        command,
-        cwd=FOLDER,
-        env=os.environ
-        | {
-            "RIVETLESS_ENDPOINT": server.endpoint,
-            "RIVETLESS_ENCODING": encoding,
-            "RIVET_LOG_LEVEL": "silent",
-        }
-        | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    if result.returncode:
-        said = result.stdout[-15_000:], result.stderr[-5_000:], server.output()[-3_000:]
-        pytest.fail("\n".join(("Node.js says:", *said)), pytrace=False)
-    assert "pass " in result.stdout
-
-
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("file", ["calls", "connections", "raw"])
 def test_features(server: ServerProcess, file: str, encoding: str) -> None:
-    run_node(file, server, encoding)
+    run_node(file, server.endpoint, encoding, server.output)
 
 
 def test_gateway(server: ServerProcess) -> None:
-    run_node("gateway", server, "bare")
+    run_node("gateway", server.endpoint, "bare", server.output)
 
 
 @contextmanager
@@ -105,4 +78,4 @@ def test_restarts(tmp_path: Path, encoding: str) -> None:
             server.start()
 
         with remote_control({"restart": server.restart, "kill": kill}) as control:
-            run_node("restart", server, encoding, RIVETLESS_CONTROL=control)
+            run_node("restart", server.endpoint, encoding, server.output, RIVETLESS_CONTROL=control)

@@ -1,7 +1,7 @@
 // Calls without a connection, in the encoding that pytest names.
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { disposeAll, encoding, eventually, key, newClient, refusal } from "./support.mjs";
+import { disposeAll, encoding, eventually, key, newClient, oneProcess, refusal } from "./support.mjs";
 
 const client = newClient();
 after(disposeAll);
@@ -41,7 +41,7 @@ describe("actions", () => {
 		assert.deepEqual(error.metadata.issues[0].path, [0, "item"]);
 	});
 
-	test("of one actor overlap", async () => {
+	test("of one actor overlap", { skip: oneProcess }, async () => {
 		const gated = client.gated.getOrCreate([key()]);
 		const slow = gated.slow();
 		await eventually(() => gated.waiting(), (count) => count === 1);

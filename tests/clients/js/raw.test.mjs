@@ -1,7 +1,7 @@
 // Raw HTTP and raw WebSockets, in the encoding that pytest names.
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { disposeAll, encoding, eventually, key, newClient } from "./support.mjs";
+import { disposeAll, encoding, eventually, key, newClient, noCodes, textOnly } from "./support.mjs";
 
 const client = newClient();
 after(disposeAll);
@@ -94,7 +94,7 @@ describe("fetch", () => {
 });
 
 describe("webSocket", () => {
-	test("echoes text and bytes", async () => {
+	test("echoes text and bytes", { skip: textOnly }, async () => {
 		const web = client.web.getOrCreate([key()]);
 		const socket = open(await web.webSocket("echo"));
 		assert.equal(await socket.next(), "hello from /websocket/echo");
@@ -124,7 +124,7 @@ describe("webSocket", () => {
 		}
 	});
 
-	test("is closed by either side, with a code", async () => {
+	test("is closed by either side, with a code", { skip: noCodes }, async () => {
 		const web = client.web.getOrCreate([key()]);
 		const first = open(await web.webSocket());
 		await first.next();
@@ -138,7 +138,7 @@ describe("webSocket", () => {
 		assert.ok(state.closed.includes(4321));
 	});
 
-	test("is closed with the reason of a refusal", async () => {
+	test("is closed with the reason of a refusal", { skip: noCodes }, async () => {
 		const web = client.web.getOrCreate([key()], { params: { deny: "forbidden" } });
 		const socket = open(await web.webSocket());
 		const event = await socket.ended;

@@ -6,6 +6,12 @@ export const endpoint = process.env.RIVETLESS_ENDPOINT;
 export const encoding = process.env.RIVETLESS_ENCODING ?? "bare";
 export const control = process.env.RIVETLESS_CONTROL;
 
+// What API Gateway cannot do, and what has no place in a function's process, is skipped there.
+const lambda = process.env.RIVETLESS_HOST === "lambda";
+export const oneProcess = lambda && "each function has a process of its own";
+export const textOnly = lambda && "API Gateway carries text only";
+export const noCodes = lambda && "API Gateway closes without a code of ours";
+
 const clients = new Set();
 let keys = 0;
 
