@@ -25,6 +25,9 @@ TRACE_VARIABLE: Final = "_X_AMZN_TRACE_ID"
 _STANDARD: Final = frozenset(
     logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime", "taskName"}
 )
+_OFTEN_EMPTY: Final = frozenset({"aws_request_id", "tenant_id"})
+"""What Lambda's runtime adds to records, whether it knows it or not."""
+
 _LONGEST: Final = 100_000
 """Characters of one text: CloudWatch takes 256 KB a line."""
 
@@ -84,7 +87,15 @@ def _get(value: object, name: str) -> object:
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one JSON object in one line."""
+    """Writes a record as one JSON object in one line.
+
+    Args:
+        end: what follows each; handlers of the standard library end lines by themselves.
+    """
+
+    def __init__(self, end: str = "") -> None:
+        super().__init__()
+        self._end = end
 
     def format(self, record: logging.LogRecord) -> str:
         made = datetime.fromtimestamp(record.created, UTC)
@@ -100,14 +111,16 @@ class JsonFormatter(logging.Formatter):
             if trace.trace_id is not None:
                 line["trace_id"] = trace.trace_id
         for name, value in record.__dict__.items():
-            if name not in _STANDARD and not name.startswith("_"):
-                # What a user adds must not pass for what we say.
-                line.setdefault(name, value)
+            if name in _STANDARD or name.startswith("_") or (name in _OFTEN_EMPTY and not value):
+                continue
+            # What a user adds must not pass for what we say.
+            line.setdefault(name, value)
         if record.exc_info:
             line["exception"] = _short(self.formatException(record.exc_info))
         if record.stack_info:
             line["stack"] = _short(record.stack_info)
-        return json.dumps(line, default=str, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(line, default=str, ensure_ascii=False, separators=(",", ":"))
+        return text + self._end
 
 
 def _short(text: str) -> str:
@@ -125,13 +138,12 @@ def configure(level: str) -> None:
         level: a name of the standard library's levels.
     """
     root = logging.getLogger()
-    formatter = JsonFormatter()
     if not root.handlers:
         root.addHandler(logging.StreamHandler(sys.stdout))
-        root.handlers[0].setFormatter(formatter)
+        root.handlers[0].setFormatter(JsonFormatter())
     for handler in root.handlers:
         if type(handler).__module__.partition(".")[0] == _RUNTIME:
-            handler.setFormatter(formatter)
+            handler.setFormatter(JsonFormatter(end="\n"))
     number = logging.getLevelNamesMapping().get(level.upper())
     ours = logging.getLogger("rivetless")
     ours.setLevel(logging.INFO if number is None else number)

@@ -1,5 +1,6 @@
 """What a function writes: logs and metrics, one line each, no secrets."""
 
+import importlib
 import json
 import logging
 import sys
@@ -158,16 +159,21 @@ def test_logs_go_to_standard_output_where_nothing_else_is_set_up() -> None:
         assert root.level == logging.INFO
 
 
-def test_the_handler_of_lambda_s_runtime_gets_our_form() -> None:
-    class LambdaLoggerHandler(logging.Handler):
-        __module__ = "awslambdaric.bootstrap"
-
-    theirs, other = LambdaLoggerHandler(), logging.StreamHandler()
+def test_the_handler_of_lambda_s_runtime_gets_our_form(capsys: pytest.CaptureFixture[str]) -> None:
+    runtime: Any = importlib.import_module("awslambdaric.bootstrap")
+    theirs = runtime.LambdaLoggerHandler(runtime.StandardLogSink())
+    theirs.addFilter(runtime.LambdaLoggerFilter())
+    other = logging.StreamHandler(StringIO())
     with fresh_root() as root:
         root.handlers[:] = [theirs, other]
         logs.configure("WARNING")
         assert (root.level, logging.getLogger("rivetless").level) == (logging.WARNING,) * 2
-    assert isinstance(theirs.formatter, logs.JsonFormatter)
+        for text in ("one", "two"):
+            logging.getLogger("rivetless").warning(text)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.pop("message") for line in lines] == ["one", "two"]
+    # What the runtime adds outside of an invocation says nothing.
+    assert lines[0].keys() == {"level", "logger", "time"}
     assert other.formatter is None
 
 
