@@ -1,0 +1,52 @@
+"""The Lambda host in real processes: what AWS's own runtime makes of its answers and lines."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rivetless.testing.lambda_lab import LambdaLab
+
+ROOT = Path(__file__).parents[2]
+CALL = {"rivetless": "call", "name": "counter", "key": ["k"], "action": "increment", "create": True}
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[LambdaLab]:
+    app = "examples.quickstart.app:registry"
+    async with LambdaLab(app, folder=ROOT, environments=1, visibility=1.0, max_receives=3) as lab:
+        yield lab
+
+
+def lines(lab: LambdaLab) -> list[dict[str, Any]]:
+    """Return what the processes have written; every line is an object."""
+    return [json.loads(line) for entry in lab.function.log for line in str(entry).splitlines()]
+
+
+async def test_a_poison_message_ends_among_the_dead_letters(lab: LambdaLab) -> None:
+    # Warm, so that a message is done before it comes again.
+    assert (await lab.invoke(CALL)).failed is False
+    lab.wakes.send("poison")
+    lab.wakes.send(json.dumps(CALL))
+    async with asyncio.timeout(15):
+        await lab.dead_wakes.wait()
+    assert [message.body for message in lab.dead_wakes.messages] == ["poison"]
+    assert lab.wakes.messages == []
+    told = [line for line in lines(lab) if line.get("level") == "WARNING"]
+    assert len([line for line in told if "is no JSON" in line["message"]]) == 3
+    outcome = await lab.invoke(CALL)
+    assert json.loads(outcome.payload)["output"] == 3
+
+
+async def test_every_line_says_which_invocation_it_is_from(lab: LambdaLab) -> None:
+    outcomes = [await lab.invoke({"nobody": "knows this"}), await lab.invoke(CALL)]
+    assert [outcome.failed for outcome in outcomes] == [False, False]
+    written = lines(lab)
+    metrics = [line for line in written if "_aws" in line]
+    assert [line["EventKind"] for line in metrics] == ["unknown", "call"]
+    ids = {line["aws_request_id"] for line in metrics}
+    assert {line["aws_request_id"] for line in written} == ids
+    assert len(ids) == 2
