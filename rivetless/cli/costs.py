@@ -172,34 +172,36 @@ BY_CLOUDFRONT: Final[Mapping[str, Work]] = {
     "change, warm, CloudFront": replace(WARM_WRITE, cloudfront=1),
 }
 
-_FRAME: Final = Work(
-    # The routing head and the connection's record are read; the message in, the answer out.
+FRAME: Final = Work(
     write_units=1,
-    read_units=2,
+    read_units=1,
     invocations=1,
     milliseconds=25,
     socket_messages=2,
 )
+"""A change that a client asks for over a WebSocket: the message in, the answer out."""
 
 ORDERED: Final[Mapping[str, Work]] = {
     # Sent, received, deleted: each by itself at worst, ten at a time at best.
-    "change, WebSocket, ordered": replace(_FRAME, ordered_queue_requests=3),
+    "change, WebSocket, ordered": replace(FRAME, ordered_queue_requests=3),
 }
 
-UNORDERED: Final[Mapping[str, Work]] = {"change, WebSocket, not ordered": _FRAME}
+UNORDERED: Final[Mapping[str, Work]] = {"change, WebSocket, not ordered": FRAME}
 
-_WAKE: Final = Work(
-    # Armed by a commit that also writes the index, and taken out of it by the next.
-    write_units=4,
-    read_units=1,
+TIMER: Final = Work(
+    # Set by a transaction of the head and the timer's record, which the index follows, and taken
+    # out again by another, with what it changes.
+    write_units=10,
+    read_units=4,
     invocations=1,
     milliseconds=25,
     queue_requests=3,
 )
+"""An action that is run later: what setting it adds to a call, and running it."""
 
 WAKES: Final[Mapping[str, Work]] = {
-    "timer within 15 minutes": _WAKE,
-    "timer later": replace(_WAKE, schedules=1),
+    "timer within 15 minutes": TIMER,
+    "timer later": replace(TIMER, schedules=1),
 }
 
 WAYS: Final[Mapping[str, Work]] = {

@@ -134,12 +134,12 @@ def _costs(values: Mapping[str, str]) -> Iterator[str]:
     yield f"Estimated cost of a million, in dollars, with {size}"
     for way, work in costs.ways(values).items():
         parts = costs.cost(work, functions)
-        told = " + ".join(f"{name} {dollars:.2f}" for name, dollars in parts.items())
-        yield f"  {way:<36}{costs.total(parts):>6.2f} = {told}"
+        told = " + ".join(f"{name} {dollars:.3f}" for name, dollars in parts.items())
+        yield f"  {way:<36}{costs.total(parts):>7.3f} = {told}"
     idle = costs.total(costs.cost(costs.IDLE_MONTH, functions, times=1))
-    yield f"  {'a month in which nothing happens':<36}{idle:>6.2f}"
+    yield f"  {'a month in which nothing happens':<36}{idle:>7.3f}"
     warm = int(values.get("ProvisionedConcurrency", "0"))
     if warm:
         kept = costs.kept_warm(functions, warm)
-        yield f"  {f'a month of {warm} kept warm':<36}{kept:>6.2f}"
+        yield f"  {f'a month of {warm} kept warm':<36}{kept:>7.3f}"
     yield "Prices are those of us-east-1, without logs, transfer and free tiers (docs: AWS, Costs)."

@@ -12,7 +12,7 @@ from typing import Any, cast
 from rivetless.errors import missing_extra
 from rivetless.frozen import frozen
 
-__all__ = ["Template", "TemplateError", "read_template"]
+__all__ = ["Template", "TemplateError", "read_template", "read_yaml"]
 
 
 class TemplateError(Exception):
@@ -87,13 +87,26 @@ def read_template(path: Path) -> Template:
         TemplateError: there is none.
         MissingExtraError: the package that reads YAML is not installed.
     """
+    body = read_yaml(path)
+    if not isinstance(body, dict) or "Resources" not in body:
+        raise TemplateError(f"{path} is no template: it has no Resources.")
+    return Template(path, cast("Mapping[str, Any]", body))
+
+
+def read_yaml(path: Path) -> Any:
+    """Read YAML as CloudFormation writes it, short forms as their long ones.
+
+    Raises:
+        TemplateError: it cannot be read.
+        MissingExtraError: the package that reads YAML is not installed.
+    """
     try:
         import yaml
     except ImportError:
         missing_extra("deploy", "yaml")
 
     class Loader(yaml.SafeLoader):
-        """Reads short forms as their long ones."""
+        """Knows the short forms."""
 
     def construct(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
         value: Any
@@ -117,12 +130,9 @@ def read_template(path: Path) -> Template:
         ) from error
     try:
         # A subclass of the safe loader: it makes data only.
-        body: Any = yaml.load(text, Loader)
+        return yaml.load(text, Loader)
     except yaml.YAMLError as error:
         raise TemplateError(f"{path} is no YAML: {error}") from error
-    if not isinstance(body, dict) or "Resources" not in body:
-        raise TemplateError(f"{path} is no template: it has no Resources.")
-    return Template(path, cast("Mapping[str, Any]", body))
 
 
 def _value(side: Any, parameters: Mapping[str, str]) -> str:

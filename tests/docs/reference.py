@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from rivetless.actor.options import REFUSED, ActorOptions
+from rivetless.cli import costs
 from rivetless.cli.main import make_parser
 from rivetless.client import connection, failures, network, retry
 from rivetless.errors import CODES, GROUPS, ActorError
@@ -405,6 +406,11 @@ def cli_dev() -> str:
     return cli_for("dev")
 
 
+def cli_deploy() -> str:
+    """The command line of ``rivetless deploy``."""
+    return cli_for("deploy")
+
+
 def cli_openapi() -> str:
     """The command line of ``rivetless openapi``."""
     return cli_for("openapi")
@@ -415,14 +421,113 @@ def retry_policy() -> str:
     return _fields(retry.RetryPolicy)
 
 
+# -- AWS -----------------------------------------------------------------------------------------
+
+
+def deploy_parameters() -> str:
+    """The parameters of template.yaml."""
+    rows = [
+        (
+            _code(name),
+            _code(told["Default"]) if told["Default"] != "" else "none",
+            " ".join(told["Description"].split()),
+        )
+        for name, told in template.read()["Parameters"].items()
+    ]
+    return table(("parameter", "default", "meaning"), rows)
+
+
+def deploy_alarms() -> str:
+    """The alarms of template.yaml."""
+    alarms = template.resources("AWS::CloudWatch::Alarm")
+    rows = [
+        (_code(name), alarm["Properties"]["AlarmDescription"]) for name, alarm in alarms.items()
+    ]
+    return table(("alarm", "what it tells"), rows)
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:.3f}"
+
+
+def costs_ways() -> str:
+    """What a million of each way to call an action costs, by service."""
+    functions = costs.Functions()
+    rows: list[tuple[str, str, str]] = []
+    for way, work in costs.WAYS.items():
+        parts = costs.cost(work, functions)
+        told = " + ".join(f"{name} {_dollars(part)}" for name, part in parts.items())
+        rows.append((way, f"**{_dollars(costs.total(parts))}**", told))
+    return table(("a million of", "costs", "that is"), rows)
+
+
+def costs_units() -> str:
+    """What each way to call an action uses."""
+    rows = [
+        (
+            way,
+            *(f"{getattr(work, name):g}" for name in ("write_units", "read_units", "milliseconds")),
+        )
+        for way, work in costs.WAYS.items()
+    ]
+    return table(("way", "write units", "read units", "milliseconds of Lambda"), rows)
+
+
+def costs_prices() -> str:
+    """The prices that costs are computed with."""
+    told = attributes(costs.Work)
+    rows = [
+        (_code(unit), f"${price:g}", told[unit].rstrip(".")) for unit, price in costs.PRICES.items()
+    ]
+    return table(("a million of", "price", "unit"), rows)
+
+
+def costs_idle() -> str:
+    """What is paid whether or not anything happens."""
+    functions = costs.Functions()
+    parts = costs.cost(costs.IDLE_MONTH, functions, times=1)
+    rows = [(name, _dollars(part)) for name, part in parts.items()]
+    rows.append(("**together**", f"**{_dollars(costs.total(parts))}**"))
+    warm = costs.kept_warm(functions, 1)
+    rows.append(("each environment of `ProvisionedConcurrency`", _dollars(warm)))
+    return table(("a month of nothing", "costs"), rows)
+
+
+def costs_memory() -> str:
+    """What Lambda's part of a warm change is, by memory and duration."""
+    durations = (5, 10, 15, 25, 50)
+    rows = [
+        [
+            f"{memory} MB",
+            *(
+                _dollars(costs.total(costs.cost(work, costs.Functions(memory=memory))))
+                for work in (
+                    dataclasses.replace(costs.WARM_WRITE, milliseconds=duration)
+                    for duration in durations
+                )
+            ),
+        ]
+        for memory in (256, 512, 1024, 1769)
+    ]
+    return table(("memory", *(f"{duration} ms" for duration in durations)), rows)
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     made.__name__.replace("_", "-"): made
     for made in (
         capabilities,
         class_options,
         class_options_refused,
+        cli_deploy,
         cli_dev,
         cli_openapi,
+        costs_idle,
+        costs_memory,
+        costs_prices,
+        costs_units,
+        costs_ways,
+        deploy_alarms,
+        deploy_parameters,
         error_groups,
         errors_known,
         errors_of_the_client,

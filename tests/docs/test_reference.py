@@ -144,7 +144,7 @@ def test_codes_that_are_raised_are_found() -> None:
 
 @pytest.mark.parametrize("command", reference.commands())
 def test_command_line_has_an_entry(command: str) -> None:
-    page = text("hosts/dev-server.md")
+    page = text("aws/deploy.md" if command == "deploy" else "hosts/dev-server.md")
     assert f"rivetless {command}" in page
     told = {cell.partition(" ")[0] for cell in cells(page)}
     for action in reference.arguments_of(command):

@@ -1,16 +1,26 @@
 """The adapters for AWS run, and say the same as what deploys them."""
 
 import json
+import os
 import re
 import runpy
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+import yaml
 
 import rivetless
 from tests.infra.template import ROOT, read
+from tests.ministack import free_port
 
 LAMBDA = ROOT / "adapters" / "aws_lambda"
 CONTEXT = SimpleNamespace(
@@ -94,3 +104,75 @@ def test_both_handlers_are_what_the_template_names() -> None:
 def test_the_functions_get_this_version() -> None:
     lines = (LAMBDA / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert f"rivetless=={rivetless.__version__}" in lines
+
+
+# -- the container: an image cannot be built here, so what can be wrong in it is looked at ---------
+
+
+CONTAINER = ROOT / "adapters" / "container"
+DOCKERFILE = (CONTAINER / "Dockerfile").read_text(encoding="utf-8")
+
+
+def command() -> list[str]:
+    (line,) = re.findall(r"^CMD (\[.+\])$", DOCKERFILE, re.MULTILINE)
+    words: list[str] = json.loads(line)
+    return words
+
+
+def test_what_the_image_copies_is_there() -> None:
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE)
+    assert copied == ["requirements.txt", "main.py"]
+    assert all((CONTAINER / name).is_file() for name in copied)
+    requirements = (CONTAINER / "requirements.txt").read_text(encoding="utf-8")
+    assert requirements == f"rivetless[server,aws]=={rivetless.__version__}\n"
+
+
+def test_the_images_command_serves_the_actors(tmp_path: Path) -> None:
+    port = free_port()
+    program, *options = command()
+    assert (program, options[0]) == ("uvicorn", "main:app")
+    options[options.index("--host") + 1] = "127.0.0.1"
+    options[options.index("--port") + 1] = str(port)
+    environment = os.environ | {"RIVETLESS_STORE": f"sqlite:{tmp_path}/actors.db"}
+    server = subprocess.Popen(
+        [sys.executable, "-m", program, *options], cwd=CONTAINER, env=environment
+    )
+    try:
+        assert health(f"http://127.0.0.1:{port}/health") == 200
+    finally:
+        server.terminate()
+        assert server.wait(15) in (0, -signal.SIGTERM)
+
+
+def health(url: str) -> int:
+    for _ in range(100):
+        with suppress(OSError), urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+        time.sleep(0.1)
+    raise AssertionError(f"nobody serves {url}")
+
+
+def test_ports_and_health_check_are_the_same_everywhere() -> None:
+    ports = [
+        int(port) for port in re.findall(r"\d+", re.findall(r"^EXPOSE (.+)$", DOCKERFILE, re.M)[0])
+    ]
+    options = command()
+    assert ports == [int(options[options.index("--port") + 1]), 6421]
+    assert "PEER_PORT = 6421" in (CONTAINER / "main.py").read_text(encoding="utf-8")
+
+    deployment, service, policy = yaml.safe_load_all(
+        (CONTAINER / "kubernetes.yaml").read_text(encoding="utf-8")
+    )
+    (pod,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert [port["containerPort"] for port in pod["ports"]] == ports
+    assert pod["readinessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]
+    assert [port["targetPort"] for port in service["spec"]["ports"]] == ["http"]
+    assert policy["spec"]["ingress"][0] == {"ports": [{"port": "http"}]}
+
+    task = json.loads((CONTAINER / "ecs-task.json").read_text(encoding="utf-8"))
+    (container,) = task["containerDefinitions"]
+    assert [port["containerPort"] for port in container["portMappings"]] == ports
+    assert f"127.0.0.1:{ports[0]}/health" in container["healthCheck"]["command"][-1]
+    user = re.findall(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)
+    assert user == [str(deployment["spec"]["template"]["spec"]["securityContext"]["runAsUser"])]
