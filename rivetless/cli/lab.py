@@ -59,6 +59,8 @@ async def _serve(
     )
     async with lab:
         lab.function.on_line = _show
+        # As after a deployment: whatever comes next meets processes that know nothing.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lab.function.recycle)
         if not arguments.quiet:
             print(_greeting(registry, lab, store), flush=True)
         await stop.wait()

@@ -51,6 +51,7 @@ class Environment:
     Attributes:
         number: which one of its function it is.
         state: where it is in its life.
+        came_up: whether it has ever been idle.
         invocations: how many it was given.
     """
 
@@ -67,6 +68,7 @@ class Environment:
     ) -> None:
         self.number = number
         self.state = EnvironmentState.STARTING
+        self.came_up = False
         self.invocations = 0
         self._command = command
         self._variables = variables
@@ -149,6 +151,7 @@ class Environment:
         asked: asyncio.Future[Invocation] = asyncio.get_running_loop().create_future()
         self._asked = asked
         self.state = EnvironmentState.IDLE
+        self.came_up = True
         # Only now: whoever calls again at once finds this environment warm.
         self._settle(None)
         if self._freeze:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from rivetless.clock import Clock, SystemClock
+from rivetless.clock import Clock, SystemClock, Timer
 from rivetless.errors import missing_extra
 from rivetless.testing.lambda_lab.environment import Environment, EnvironmentState
 from rivetless.testing.lambda_lab.runtime_api import Invocation, Outcome, failure
@@ -112,12 +112,10 @@ class Function:
 
     def recycle(self) -> None:
         """Let every environment end after what it is doing, as a deployment does."""
-        for environment in self._pool:
-            if environment.state is EnvironmentState.BUSY:
-                self._stale.add(environment)
-            else:
-                environment.kill()
-        self._idle.clear()
+        idle, self._idle = self._idle, []
+        self._stale.update(set(self._pool).difference(idle))
+        for environment in idle:
+            environment.kill()
 
     async def close(self) -> None:
         """End every process; nobody is answered any more."""
@@ -133,8 +131,7 @@ class Function:
         while self._queue and self._idle:
             # The one that was busy last is the warmest.
             environment = self._idle.pop()
-            pending = self._queue.popleft()
-            self._spawn(self._handle(environment, pending))
+            self._give(environment, self._queue.popleft())
         starting = sum(one.state is EnvironmentState.STARTING for one in self._pool)
         for _ in range(min(len(self._queue) - starting, self._limit - len(self._pool))):
             self._launch()
@@ -153,7 +150,7 @@ class Function:
         self._pool.append(environment)
         self._spawn(environment.start())
 
-    async def _handle(self, environment: Environment, pending: _Pending) -> None:
+    def _give(self, environment: Environment, pending: _Pending) -> None:
         now = self._clock.now()
         invocation = Invocation(
             request_id=pending.request_id,
@@ -166,12 +163,7 @@ class Function:
         timer = self._clock.call_later(
             self._timeout, partial(self._time_out, environment, invocation, answer)
         )
-        try:
-            outcome = await answer
-        finally:
-            timer.cancel()
-        if not pending.outcome.done():
-            pending.outcome.set_result(outcome)
+        self._spawn(_pass_on(answer, pending, timer))
 
     def _time_out(
         self, environment: Environment, invocation: Invocation, answer: asyncio.Future[Outcome]
@@ -201,7 +193,7 @@ class Function:
         self._stale.discard(environment)
         if environment in self._idle:
             self._idle.remove(environment)
-        elif environment.invocations == 0 and self._queue:
+        elif not environment.came_up and self._queue:
             pending = self._queue.popleft()
             if environment.breakdown is not None and not pending.outcome.done():
                 pending.outcome.set_result(environment.breakdown)
@@ -216,6 +208,13 @@ class Function:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _pass_on(answer: asyncio.Future[Outcome], pending: _Pending, timer: Timer) -> None:
+    outcome = await answer
+    timer.cancel()
+    if not pending.outcome.done():
+        pending.outcome.set_result(outcome)
 
 
 def _variables(name: str, handler: str) -> dict[str, str]:

@@ -66,7 +66,12 @@ class HttpApi:
         except (TypeError, ValueError):
             await reply_json(send, 500, {"message": "Internal Server Error"})
             return
-        await reply(send, status, body, headers)
+        if scope["method"] == "HEAD":
+            # How long the body would be is for the function to say.
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await reply(send, status, body, headers)
 
     def _event(self, scope: Scope, body: bytes) -> dict[str, Any]:
         headers, cookies = _headers(scope)

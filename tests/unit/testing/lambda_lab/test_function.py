@@ -156,6 +156,19 @@ async def test_recycling_makes_the_next_start_cold(new: New) -> None:
     assert value(await function.invoke({}))["pid"] != first
 
 
+async def test_recycling_fails_nobody(new: New) -> None:
+    function = new(environments=2)
+    calls = [asyncio.ensure_future(function.invoke({})) for _ in range(4)]
+    for _ in range(3):
+        await settle()
+        function.recycle()
+    assert not any(outcome.failed for outcome in await asyncio.gather(*calls))
+    call = asyncio.ensure_future(function.invoke({}))
+    await asyncio.sleep(0)
+    function.recycle()
+    assert not (await call).failed
+
+
 async def test_what_processes_write_is_kept(new: New) -> None:
     function = new()
     said = asyncio.Event()
