@@ -224,7 +224,7 @@ async def test_pages_of_other_origins_are_refused(sockets: Sockets) -> None:
 async def test_a_store_that_is_away_refuses_nobody(sockets: Sockets) -> None:
     function, connect = sockets.function(), sockets.connect()
     await function.routes.begin(CID, sockets.clock.now())
-    sockets.world.faults.inject(Fault.BEFORE, verb="load", skip=1)
+    sockets.world.faults.inject(Fault.BEFORE, verb="load")
     with pytest.raises(ActorError, match=r"guard\.service_unavailable"):
         await function.work(connect)
     assert sockets.got() == []
@@ -628,7 +628,7 @@ async def test_frames_read_their_route_once(sockets: Sockets) -> None:
     await one.work(sockets.action("say", "hi"))
     sockets.world.store.reset()
     await one.work(sockets.action("say", "hi"))
-    assert dict(sockets.world.store.calls) == {"commit": 1, "records": 1}
+    assert dict(sockets.world.store.calls) == {"commit": 1}
 
 
 async def test_get_actor_does_not_see_routes(sockets: Sockets) -> None:
