@@ -3,10 +3,12 @@
 from examples.auth.app import Document
 from examples.chat.app import ChatRoom, Directory
 from examples.concepts.app import registry as concepts
+from examples.cron_digest.app import Reader
 from examples.fastapi.app import Shopper
 from examples.quickstart.app import Counter
 from examples.raw_http.app import Album
 from examples.raw_websocket.app import SensorHub
+from examples.reminders.app import Person
 from rivetless import setup
 
 registry = setup(
@@ -15,6 +17,8 @@ registry = setup(
         ChatRoom,
         Directory,
         Document,
+        Person,
+        Reader,
         Album,
         SensorHub,
         Shopper,

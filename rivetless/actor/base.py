@@ -113,6 +113,7 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
             on_connect_timeout: float | timedelta | None = None,
             max_queue_size: int | None = None,
             max_queue_message_size: int | None = None,
+            max_schedules: int | None = None,
             sleep_timeout: float | timedelta | None = None,
             sleep_grace_period: float | timedelta | None = None,
         ) -> None: ...
@@ -248,7 +249,7 @@ class Actor(Generic[StateT, ConnStateT, ParamsT]):
 
         Raises:
             ActorError: ``actor.invalid_operation``: the turn runs for no connection (a lifecycle
-                hook, later a schedule). ``self.conns.current`` is ``None`` there.
+                hook, a scheduled action). ``self.conns.current`` is ``None`` there.
         """
         try:
             return self._conn

@@ -39,6 +39,7 @@ class ActorOptions:
             ``on_destroy``, background work.
         max_queue_size: how many messages may wait in the actor's queues together.
         max_queue_message_size: how many bytes a message's body may have.
+        max_schedules: how many scheduled actions and recurring jobs the actor may have together.
     """
 
     action_timeout: float = 60.0
@@ -54,13 +55,13 @@ class ActorOptions:
     sleep_grace_period: float = 15.0
     max_queue_size: int = 1000
     max_queue_message_size: int = 65_536
+    max_schedules: int = 1000
 
 
 OPTION_NAMES: Final = tuple(field.name for field in dataclasses.fields(ActorOptions))
 
 _COUNTS: Final = frozenset(name for name in OPTION_NAMES if name.startswith("max_"))
 
-_LATER: Final = "it belongs to a feature that this version of rivetless does not serve yet"
 _IDLE: Final = "an actor holds no process while nobody calls it, so there is nothing to keep awake"
 _GRACE: Final = "`sleep_grace_period` bounds everything that happens at the end"
 _SOCKETS: Final = "the host watches its sockets by itself"
@@ -81,7 +82,6 @@ REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         "preload_max_connections_bytes": _PRELOAD,
         "max_incoming_message_size": "it is an option of `setup`",
         "max_outgoing_message_size": "it is an option of `setup`",
-        "max_schedules": _LATER,
     }
 )
 """RivetKit's options that rivetless does not take, and why."""

@@ -31,9 +31,6 @@ KIND: Final = "s"
 LETTER: Final = "schedule"
 """Their dead letters."""
 
-MOST: Final = 1000
-"""How many schedules and recurring jobs an actor may have together."""
-
 MOST_ATTEMPTS: Final = 8
 """How often a scheduled action is tried."""
 
@@ -97,11 +94,12 @@ class Quota(Part):
         Raises:
             ActorError: ``schedule.max_schedules_exceeded``.
         """
-        if self.count >= MOST:
+        most = self.turn.definition.options.max_schedules
+        if self.count >= most:
             raise errors.ActorError(
                 "schedule",
                 "max_schedules_exceeded",
-                f"The actor has {MOST} schedules and recurring jobs; it can have no more.",
+                f"The actor has {most} schedules and recurring jobs; it can have no more.",
             )
         self._change += 1
 

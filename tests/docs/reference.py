@@ -299,8 +299,10 @@ def _bytes(count: int) -> str:
 def fixed_limits() -> str:
     """Limits that no option changes."""
     from rivetless import keys
+    from rivetless.actor import cadence, cron
     from rivetless.gateway import management, metadata
     from rivetless.hosts import listener, local, peers
+    from rivetless.runtime import dead, schedules, waking
 
     rows: list[tuple[str, str, str]] = [
         ("one part of a key", _bytes(keys.MAX_PART_BYTES), "`actor.key_too_large`"),
@@ -332,6 +334,24 @@ def fixed_limits() -> str:
             f"{headers.MAX_IDEMPOTENCY_KEY} characters",
             "`actor.invalid_request`",
         ),
+        (
+            "name of a recurring job",
+            _bytes(cron.MOST_NAME_BYTES),
+            "`schedule.invalid_name`",
+        ),
+        (
+            "interval of a recurring job",
+            f"{cadence.SHORTEST_INTERVAL:g} s at least",
+            "`schedule.invalid_interval`",
+        ),
+        (
+            "history of a recurring job",
+            f"{cron.MOST_HISTORY} runs",
+            "`schedule.invalid_max_history`",
+        ),
+        ("attempts at a scheduled action", str(schedules.MOST_ATTEMPTS), "a dead letter"),
+        ("dead letters of an actor", str(dead.MOST_LETTERS), "the oldest make room"),
+        ("wakes of an actor's own making in a row", str(waking.MAX_HOPS), "left to the sweeper"),
         ("how long an answer is kept for a key", f"{replies.KEPT / 3600:g} h", ""),
         (
             "answer that has room in the head",

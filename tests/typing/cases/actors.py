@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, reveal_type
 
 from pydantic import BaseModel
@@ -16,6 +16,7 @@ from rivetless import (
     Client,
     Conn,
     Event,
+    FireInfo,
     RawWebSocket,
     Registry,
     UserError,
@@ -76,9 +77,8 @@ class Counter(Actor[CounterState]):
         reveal_type(self.request.url.path if self.request else None)  # assert-type: str | None
         reveal_type(await self.kv.get("k"))  # assert-type: str | None
         reveal_type(await self.kv.get(b"k", type="binary"))  # assert-type: bytes | None
-        reveal_type(
-            await self.kv.list("k", key_type="binary")
-        )  # assert-type: list[tuple[bytes, str]]
+        pairs = await self.kv.list("k", key_type="binary")
+        reveal_type(pairs)  # assert-type: list[tuple[bytes, str]]
         return self.state.count
 
     @action(exclusive=True, timeout=timedelta(seconds=5), name="charge")
@@ -249,3 +249,33 @@ async def client_of(client: Client) -> None:
 
 async def stream() -> AsyncIterator[Registry]:
     yield registry
+
+
+class Planner(Actor[CounterState]):
+    @action
+    async def note(self, text: str, times: int = 1, fire: FireInfo | None = None) -> None: ...
+
+    @action
+    async def deliver(self, message: Message, *, twice: bool = False) -> int:
+        return 1
+
+    @action
+    async def plan(self) -> None:
+        reveal_type(self.schedule.after(timedelta(minutes=5), self.note, "tea"))  # assert-type: str
+        self.schedule.after(5, self.note, "tea", times=2)
+        self.schedule.at(datetime.now(UTC), self.deliver, Message(text="x"), twice=True)
+        self.schedule.after(5, "note", "tea")
+        for planned in await self.schedule.list():
+            reveal_type(planned.run_at)  # assert-type: datetime
+        reveal_type(await self.schedule.cancel("id"))  # assert-type: bool
+        self.cron.set("a", "0 9 * * *", self.note, "tea", timezone="Europe/Berlin")
+        self.cron.set("b", "0 9 * * *", self.note, "tea", 2)
+        self.cron.every("c", timedelta(minutes=5), self.deliver, Message(text="x"), max_history=5)
+        self.cron.every("d", 60, "note", "tea")
+        job = await self.cron.get("a")
+        if job is not None:
+            reveal_type(job.interval)  # assert-type: timedelta | None
+        for run in await self.cron.history("a"):
+            reveal_type(run.ended_at)  # assert-type: datetime | None
+        for letter in await self.dead_letters.list():
+            reveal_type(await self.dead_letters.replay(letter.id))  # assert-type: bool

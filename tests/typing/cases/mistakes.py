@@ -157,3 +157,21 @@ async def calls(client: Client) -> None:
     client.connect(guarded, Member())  # error
     client.connect(guarded, Params(token="t"))
     await client.create(Room, "x", input=Member())  # error
+
+
+class Planner(Actor[State]):
+    @action
+    async def note(self, text: str, times: int = 1) -> None: ...
+
+    @action
+    async def plan(self) -> None:
+        self.schedule.after(5, self.note, 5)  # error
+        self.schedule.after(5, self.note)  # error
+        self.schedule.after(5, self.note, "tea", tims=2)  # error
+        self.schedule.after("soon", self.note, "tea")  # error
+        self.schedule.at(5, self.note, "tea")  # error
+        self.schedule.after(5, self.nte, "tea")  # error
+        self.cron.set("job", "* * * * *", self.note, 5)  # error
+        self.cron.set("job", "* * * * *", self.note)  # error
+        self.cron.set("job", "* * * * *", self.note, "tea", timezne="UTC")  # error
+        self.cron.every("job", "5 s", self.note, "tea")  # error
