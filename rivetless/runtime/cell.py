@@ -543,7 +543,7 @@ class Cell(Gate):
             changes: all that they wrote.
             actor_id: the life they wrote to.
             expected: the version it was prepared on.
-            version: the head's version now, as far as the store's answer tells.
+            version: the head's version now, or 0, as far as the store's answer tells.
             checked: tick of the moment before it was sent.
         """
         # Its own version. The head's may be greater: others can have been here before the answer.
@@ -559,7 +559,7 @@ class Cell(Gate):
                 self.head = apply(self.head, actor_id, changes, own)
             if own == version:
                 self.checked = max(self.checked, checked)
-            else:
+            elif version:
                 self.forget()
             if self._newborn == actor_id:
                 self._newborn = None

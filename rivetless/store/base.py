@@ -479,7 +479,7 @@ class Store(Protocol):
 
         Returns:
             The head's version afterwards: ``expected + 1`` for a versioned commit, else the
-            present one.
+            present one; 0 where no version was named and the store would have to read it.
 
         Raises:
             Gone: the life does not exist, or is a tombstone and the changes are ``enriching``.

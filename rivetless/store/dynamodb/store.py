@@ -24,10 +24,8 @@ from rivetless.store.base import (
     Gone,
     Head,
     Host,
-    OutcomeUnknown,
     Record,
     Store,
-    StoreError,
     Unavailable,
 )
 from rivetless.store.dynamodb import commits, items, setup, table
@@ -258,9 +256,7 @@ class DynamoDBStore(Store):
                 self._note(actor_id, known, changes, expected)
                 if changes.versioned:
                     return version
-                if expected is not None:
-                    return expected
-                return present if present is not None else await self._version_after(place)
+                return present if expected is None else expected
             if changes.appends and known is not None and not reserved:
                 if attempt >= _OPTIMISTIC_ATTEMPTS:
                     known = await self._reserve(actor_id, place, changes, known)
@@ -297,13 +293,13 @@ class DynamoDBStore(Store):
 
     async def _write(
         self, plan: Expression, beside: list[dict[str, Any]], *, show_version: bool
-    ) -> int | None:
-        """Write a planned commit; return the present version where the answer shows it."""
+    ) -> int:
+        """Write a planned commit; return the present version where the answer shows it, else 0."""
         if beside:
             kind = "Update" if plan.changes else "ConditionCheck"
             first = plan.update(self._table) if plan.changes else plan.check(self._table)
             await self._transact([{kind: first}, *beside])
-            return None
+            return 0
         if show_version:
             plan.show(table.VERSION)
         request = plan.update(self._table) | {
@@ -312,7 +308,7 @@ class DynamoDBStore(Store):
         }
         answer = await self._caller.call("UpdateItem", request)
         shown = cast("Item", answer.get("Attributes", {}))
-        return items.as_int(shown[table.VERSION]) if table.VERSION in shown else None
+        return items.as_int(shown.get(table.VERSION))
 
     async def _transact(self, requests: list[dict[str, Any]]) -> None:
         payload = {
@@ -322,14 +318,6 @@ class DynamoDBStore(Store):
             "ClientRequestToken": uuid.uuid4().hex,
         }
         await self._caller.call("TransactWriteItems", payload, repeatable=True)
-
-    async def _version_after(self, place: Place) -> int:
-        """Read the version after a transaction, whose answer cannot show it."""
-        try:
-            return await self._version(place) or 0
-        except StoreError as error:
-            # Not `Unavailable`: that would say that nothing was written.
-            raise OutcomeUnknown(f"committed, but the head cannot be read: {error}") from error
 
     async def _fenced_head(
         self, actor_id: str, place: Place, changes: Changes, expected: int | None

@@ -58,8 +58,9 @@ class Life:
         """Make a commit at the version that is known (none if the changes need none)."""
         made = changes(**fields)
         expected = self.version if made.versioned else None
-        self.version = await self.store.commit(self.id, made, expected=expected)
-        return self.version
+        version = await self.store.commit(self.id, made, expected=expected)
+        self.version = version or self.version
+        return version
 
     async def head(self) -> Head:
         """Read the head, which must be there."""

@@ -229,7 +229,8 @@ class HeadContract(Contract):
         together = steps[0]
         for step in steps:
             expected = single.version if step.versioned else None
-            single.version = await store.commit(single.id, step, expected=expected)
+            version = await store.commit(single.id, step, expected=expected)
+            single.version = version or single.version
             together = merge(together, step) if step is not steps[0] else together
         await store.commit(grouped.id, together, expected=1)
         one, other = await single.head(), await grouped.head()

@@ -162,7 +162,13 @@ class StoreMachine(RuleBasedStateMachine):
         """Commit without moving the version."""
         _, actor = self.life(index)
         expected = None if offset is None else self.version(actor) + offset
-        self.both(lambda store: store.commit(actor, changes, expected=expected))
+
+        async def commit(store: Store) -> bool:
+            version = await store.commit(actor, changes, expected=expected)
+            head = await store.load(actor)
+            return head is not None and version in (head.version, expected or 0)
+
+        assert self.both(commit) is not False
 
     @precondition(lambda self: bool(self.lives))
     @rule(many=st.lists(st.tuples(_indexes, strategies.any_changes(), _offsets), max_size=4))

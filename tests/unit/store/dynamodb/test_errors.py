@@ -160,15 +160,6 @@ async def test_reads_are_sent_again_whatever_happened() -> None:
         assert await store.current(ACTOR, 4)
 
 
-async def test_a_commit_whose_version_cannot_be_read_is_not_called_unwritten() -> None:
-    client = ScriptedClient({}, service("AccessDeniedException"))
-    async with DynamoDBStore("actors", client=client, clock=QuickClock()) as store:
-        with pytest.raises(OutcomeUnknown):
-            await store.commit(
-                ACTOR, Changes("c", puts=(Record(Collection.REPLY, b"k", b""),)), expected=None
-            )
-
-
 async def test_batches_are_sent_until_nothing_is_left() -> None:
     life = head_item()["life"]["B"]
     keys = [{"pk": head_item()["pk"], "sk": {"B": life + b"c" + bytes([n])}} for n in range(30)]
