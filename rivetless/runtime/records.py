@@ -22,19 +22,28 @@ LISTENED: Final = "listened"
 """Counter of a head that is not 0 once somebody has subscribed to an event of this life."""
 
 
+STANDING: Final = frozenset({"apigw"})
+"""Hosts that are services and not processes. They give no heartbeat and do not die, so nobody looks
+for the connections of one, and a store need not keep all of those in one place.
+"""
+
+
 def connection_record(info: ConnInfo) -> Record:
     """Write a connection down."""
     request = info.request
-    data = {
+    data: dict[str, object] = {
         "kind": info.kind,
         "params": tag(info.params, JSON),
         "request": request and [request.method, request.url, request.headers],
     }
+    standing = info.host in STANDING
+    if standing:
+        data["host"] = info.host
     return Record(
         Collection.CONNECTION,
         info.id.encode(),
         json.dumps(data, separators=(",", ":")).encode(),
-        host=info.host,
+        host=None if standing else info.host,
     )
 
 
@@ -46,7 +55,7 @@ def read_connection(record: Record) -> ConnInfo:
         id=record.key.decode(),
         kind=data["kind"],
         params=untag(data["params"]),
-        host=record.host,
+        host=record.host or data.get("host"),
         request=request
         and RequestInfo(request[0], request[1], tuple((n, v) for n, v in request[2])),
     )

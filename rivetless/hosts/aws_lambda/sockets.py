@@ -16,6 +16,7 @@ import random
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+from zlib import crc32
 
 from rivetless.aws.client import CallError
 from rivetless.clock import Clock
@@ -38,7 +39,7 @@ __all__ = ["HOST", "NAMESPACE", "Phase", "Route", "Routes", "SocketKeeper"]
 _log = logging.getLogger("rivetless.hosts")
 
 HOST: Final = "apigw"
-"""The host that records name for sockets held by API Gateway."""
+"""The host that records name for sockets held by API Gateway. It is no process (``records``)."""
 
 NAMESPACE: Final = "$sockets"
 
@@ -57,6 +58,7 @@ KEEP_ALIVE_EVENT: Final = "rivetless:keep-alive"
 _LIFE: Final = 1
 """API Gateway never gives an id twice, so each of these addresses has one life."""
 
+_NAMES: Final = 16
 _ABNORMAL: Final = 1006
 _MOST_KNOWN: Final = 10_000
 
@@ -186,6 +188,8 @@ class Routes:
         )
         try:
             version = await self._store.commit(life, changes, expected=0)
+        except Gone:
+            return replace(route, phase=Phase.CLOSED)  # it was removed a while ago
         except Conflict as conflict:
             head = conflict.current or await self._store.load(address)
             if head is None:
@@ -319,7 +323,8 @@ def _write_state(route: Route) -> bytes:
 
 
 def _address(conn_id: str) -> Address:
-    return Address(NAMESPACE, "socket", (conn_id,))
+    # Several names, since a store may keep all actors of a name in one place.
+    return Address(NAMESPACE, f"socket{crc32(conn_id.encode()) % _NAMES:x}", (conn_id,))
 
 
 def _life(conn_id: str) -> str:

@@ -310,6 +310,26 @@ async def test_a_destroyed_actor_closes_the_connections_that_call_it(sockets: So
     assert sockets.api.lines[CID].ended == "server"
 
 
+async def test_a_connect_that_comes_after_the_end_is_none(sockets: Sockets) -> None:
+    function = sockets.function(ordered=False)
+    connect = sockets.connect()
+    await function.work(connect)
+    gone = sockets.hang_up()
+    await function.work(gone)
+    await function.work(gone)
+    await function.work(connect)
+    assert await sockets.state() == {"joined": 1, "left": 1, "said": 0}
+    assert await connections(sockets) == []
+
+
+async def test_nobody_looks_for_the_connections_of_api_gateway(sockets: Sockets) -> None:
+    one, two = sockets.function(), sockets.function()
+    await one.work(sockets.connect())
+    assert await sockets.world.store.hosted("apigw") == []
+    await two.work(sockets.action("kick"))
+    assert sockets.api.lines[CID].ended == "server"
+
+
 # -- frames ---------------------------------------------------------------------------------------
 
 
