@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote
 import pytest
 
 from rivetless.hosts.secrets import SECRET_VARIABLE
+from rivetless.runtime.outbox import OLD
 from rivetless.store.dynamodb import table
 from tests.infra.template import ROOT, TEMPLATE, assembled, read, resources
 
@@ -58,6 +59,9 @@ def test_the_stream_wakes_the_worker_for_actors_with_an_outbox() -> None:
     (only,) = source["Properties"]["FilterCriteria"]["Filters"]
     wanted = {"dynamodb": {"NewImage": {table.OUTBOX_AT: {"N": [{"exists": True}]}}}}
     assert json.loads(only["Pattern"]) == wanted
+    # Earlier a wake would leave the entries to the function that has committed them.
+    window = source["Properties"]["MaximumBatchingWindowInSeconds"]
+    assert OLD < window < source["Properties"]["MaximumRecordAgeInSeconds"]
 
 
 def test_functions_are_told_what_the_host_reads() -> None:
