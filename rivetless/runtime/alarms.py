@@ -15,15 +15,14 @@ from rivetless.clock import Clock, Timer
 from rivetless.errors import ActorError
 from rivetless.runtime.commands import Wake
 from rivetless.runtime.ports import Ring, WakeError
-from rivetless.runtime.timers import covers
+from rivetless.runtime.timers import covers, is_timer_at
 from rivetless.store.base import KEEP, Changes, Head, StoreError
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
 
-SOON: Final = 1.0
-"""Seconds: a wake that an actor asks for within them counts as a hop, later ones as a fresh start.
-"""
+SOON: Final = 0.05
+"""Seconds: an actor that asks to be woken within them makes a hop, later a fresh start."""
 
 SKEW: Final = 2.0
 """Seconds by which the clocks of two machines may differ."""
@@ -102,7 +101,10 @@ class Alarms:
         if at is KEEP or at is None:
             return
         ahead = at - self._runtime.clock.now()
-        self.ring(Ring(actor_id, at if ahead > 0 else None, hops + 1 if ahead < SOON else 0))
+        # A timer that has only come to light, behind one that is done, is no new wish.
+        asked = any(is_timer_at(record, at) for record in changes.puts)
+        hops = hops + 1 if asked and ahead < SOON else 0
+        self.ring(Ring(actor_id, at if ahead > 0 else None, hops))
 
     def ring(self, ring: Ring) -> None:
         """Send a ring on its way, together with others that are waiting to be sent."""

@@ -171,7 +171,7 @@ class Crons(Part, CronPort):
                 timers.remove(old.timer)
             new = self._forget_rows(old, new)
         if new is not None and (old is None or new.timer != old.timer):
-            timers.add(new.timer)
+            timers.add(new.timer, quiet=new.running is not None)
         for job in (old, new):
             if job is not None:
                 self._changed[job.name] = new

@@ -64,6 +64,12 @@ def timer_key(at: float, kind: str, id: str) -> bytes:
     return milliseconds(at).to_bytes(_DATE, "big") + kind.encode() + id.encode()
 
 
+def is_timer_at(record: Record, at: float) -> bool:
+    """Whether a record is a timer that is due at an instant."""
+    date = milliseconds(at).to_bytes(_DATE, "big")
+    return record.collection is Collection.SCHEDULE and record.key.startswith(date)
+
+
 def due_until(now: float) -> bytes:
     """Return the key before which everything is due."""
     # A hair more, so that an alarm that fires at its very instant is not too early by rounding.
@@ -81,12 +87,14 @@ def read_timer(record: Record) -> Timer:
 class Timers(Part):
     """The timers that one run of a turn adds and takes away."""
 
-    __slots__ = ("_added", "_all_read", "_behind", "_front", "_removed")
+    __slots__ = ("_added", "_all_read", "_behind", "_front", "_quiet", "_removed")
 
     def __init__(self, turn: ActorTurn) -> None:
         super().__init__(turn)
         self._added: dict[bytes, Timer] = {}
         self._removed: set[bytes] = set()
+        # Added timers that are left to the sweeper.
+        self._quiet: set[bytes] = set()
         # The first stored timers as of the turn's base, and whether there are no others.
         self._front: list[Timer] | None = None
         self._all_read = False
@@ -95,9 +103,17 @@ class Timers(Part):
 
     # -- what a turn asks for ---------------------------------------------------------------------
 
-    def add(self, timer: Timer) -> None:
-        """Have the actor woken at ``timer.at``; one of the same name is replaced."""
+    def add(self, timer: Timer, *, quiet: bool = False) -> None:
+        """Have the actor woken at ``timer.at``; one of the same name is replaced.
+
+        Args:
+            timer: what to add.
+            quiet: send no wake for it, because it will hardly ever be due: it is there in case a
+                process dies, and then the sweeper finds it.
+        """
         self._added[timer.key] = timer
+        if quiet:
+            self._quiet.add(timer.key)
 
     def remove(self, timer: Timer) -> None:
         """Forget a timer, be it stored or only added."""
@@ -197,6 +213,9 @@ class Timers(Part):
         if self._behind:
             return replace(changes, touch=True)
         armed = None if turn.creation is not None else turn.cell.armed_until
+        first = min(self._added, default=b"")
+        if first in self._quiet and self._added[first].at == alarm:
+            return replace(changes, alarm=alarm)
         if alarm is None or covers(armed, alarm, turn.runtime.clock.now()):
             return replace(changes, alarm=alarm)
         return replace(changes, alarm=alarm, armed_until=alarm)
@@ -224,7 +243,7 @@ class Timers(Part):
 
     def committed(self) -> None:
         self.released()
-        self._added, self._removed = {}, set()
+        self._added, self._removed, self._quiet = {}, set(), set()
         self._front, self._all_read = None, False
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, FireInfo, action
 from rivetless.keys import Address
-from rivetless.runtime.commands import ById, DestroyActor
+from rivetless.runtime.commands import ById, DestroyActor, Wake
 from rivetless.runtime.cron import REPRIEVE
 from rivetless.store.base import Collection, Head
 from rivetless.testing.clock import FakeClock, settle
@@ -136,6 +136,21 @@ async def test_an_interval_keeps_to_its_grid() -> None:
     assert await process.call("clockwork", "history", 1) == ["ok 30"]
     assert await process.call("clockwork", "next") == 40
     process.runtime.abandon()
+
+
+async def test_a_run_is_two_commits_and_one_ring() -> None:
+    world = await World.open(Clockwork)
+    bells = Bells()
+    process = world.process(bells)
+    await process.call("clockwork", "every", 10)
+    await settle()
+    for ran in range(1, 3):
+        await world.clock.advance(10)
+        world.store.reset()
+        await process.runtime.dispatch(Wake((await head_of(world)).actor_id))
+        await settle()
+        assert world.store.writes == 2
+        assert [ring.at for ring in bells.rings] == [START + 10 * n for n in range(1, ran + 2)]
 
 
 async def test_what_was_missed_is_made_up_for_once() -> None:

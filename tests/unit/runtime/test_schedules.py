@@ -347,6 +347,19 @@ async def test_a_chain_of_its_own_making_ends(caplog: pytest.LogCaptureFixture) 
     process.runtime.abandon()
 
 
+async def test_many_that_others_have_planned_are_no_chain(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "rivetless")
+    world = await World.open(Diary)
+    process = world.staying()
+    await process.call("diary", "plan_more", [n / 100 for n in range(100)])
+    await world.clock.advance(1)
+    assert len(await process.call("diary", "read")) == 100
+    assert "woken itself" not in caplog.text
+    process.runtime.abandon()
+
+
 async def test_a_host_without_time_goes_on_later() -> None:
     world = await World.open(Diary)
     bells = Bells()
