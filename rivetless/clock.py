@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from types import TracebackType
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 
@@ -126,3 +128,24 @@ async def within(clock: Clock, seconds: float | None, awaitable: Awaitable[T]) -
     """
     async with Timeout(clock, seconds):
         return await awaitable
+
+
+_deadline: Final[ContextVar[float | None]] = ContextVar("rivetless deadline", default=None)
+
+
+def deadline() -> float | None:
+    """Return until when somebody waits for what is done here, in Unix seconds.
+
+    Ports that try again do so no longer than that. ``None`` where nobody has said.
+    """
+    return _deadline.get()
+
+
+@contextmanager
+def until(instant: float | None) -> Iterator[None]:
+    """Say until when somebody waits for what is done in the body, and in tasks begun there."""
+    token = _deadline.set(instant)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)

@@ -20,10 +20,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rivetless import errors
+from rivetless.clock import until
 from rivetless.runtime.gate import Gate
 from rivetless.runtime.reconcile import Verdict, reconcile
 from rivetless.runtime.records import LISTENED
-from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, finish, tick
+from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, finish, last_deadline, tick
 from rivetless.store.base import (
     KEEP,
     RECENT_REPLIES,
@@ -481,9 +482,10 @@ class Cell(Gate):
             step.sent = now
         try:
             try:
-                version = await self._store.commit(
-                    actor_id, changes, expected=expected if changes.versioned else None
-                )
+                with until(last_deadline(batch)):
+                    version = await self._store.commit(
+                        actor_id, changes, expected=expected if changes.versioned else None
+                    )
             except OutcomeUnknown:
                 version = await self._reconcile(actor_id, changes, expected)
         except (Conflict, Gone):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivetless import errors
 from rivetless.client.retry import is_lifecycle, is_stale
-from rivetless.clock import Timeout, sleep, within
+from rivetless.clock import Timeout, sleep, until, within
 from rivetless.runtime import replies
 from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import ActionResult, ById, Target
@@ -57,7 +57,8 @@ class Execution:
         try:
             while True:
                 try:
-                    return await self._attempt(cell, target, job)
+                    with until(job.deadline):
+                        return await self._attempt(cell, target, job)
                 except Superseded as lost:
                     superseded = lost
                 await self.after_conflict(job, superseded)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from rivetless import errors
 from rivetless.actor.names import member_name
-from rivetless.clock import Clock, SystemClock, Timeout
+from rivetless.clock import Clock, SystemClock, Timeout, until
 from rivetless.keys import Address, is_reserved, serialise
 from rivetless.runtime.actions import Actions
 from rivetless.runtime.alarms import Alarms, LocalDoorbells
@@ -554,7 +554,8 @@ class Runtime:
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a background task that the runtime waits for when it closes."""
-        task = asyncio.get_running_loop().create_task(work)
+        with until(None):  # whoever waits for the turn that begins it does not wait for this
+            task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

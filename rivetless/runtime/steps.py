@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from rivetless.clock import deadline
 from rivetless.frozen import frozen
 from rivetless.store.base import Changes
 
@@ -43,13 +44,23 @@ class Step:
         changes: what it writes.
         effects: what it lets out once it is durable.
         hops: how many wakes that actors made themselves led to it.
+        deadline: Unix seconds until which somebody waits for it; ``None`` if nobody has said.
         begins_tenure: it holds what ``on_wake`` did, so the actor wakes again if it is lost.
         sent: tick at which its commit was sent to the store.
         landed: done when it is durable (``True``) or never will be (``False``).
         done: done when its effects are out as well; fails with the reason if it never lands.
     """
 
-    __slots__ = ("begins_tenure", "changes", "done", "effects", "hops", "landed", "sent")
+    __slots__ = (
+        "begins_tenure",
+        "changes",
+        "deadline",
+        "done",
+        "effects",
+        "hops",
+        "landed",
+        "sent",
+    )
 
     def __init__(
         self,
@@ -61,6 +72,7 @@ class Step:
     ) -> None:
         loop = asyncio.get_running_loop()
         self.changes = changes
+        self.deadline = deadline()
         self.effects = effects
         self.begins_tenure = begins_tenure
         self.hops = hops
@@ -69,6 +81,12 @@ class Step:
         self.done: asyncio.Future[None] = loop.create_future()
         # Nobody may be waiting any more when a step fails; that is not worth a warning.
         self.done.add_done_callback(_seen)
+
+
+def last_deadline(steps: Sequence[Step]) -> float | None:
+    """Return until when anybody waits for some of the steps."""
+    instants = [step.deadline for step in steps if step.deadline is not None]
+    return max(instants) if len(instants) == len(steps) else None
 
 
 def fail(step: Step, error: BaseException) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from rivetless.aws.client import AnswerLost, Client, NotSent, Payload, ServiceError
 from rivetless.aws.retries import THROTTLES, Retries, is_throttle
-from rivetless.clock import Clock
+from rivetless.clock import Clock, deadline, sleep
 from rivetless.store.base import OutcomeUnknown, StoreError, TooLarge, Unavailable
 
 ITEM_LIMIT: Final = 400 * 1024
@@ -90,11 +90,12 @@ class Caller:
         client: sends.
         clock: where the time comes from.
         patience: seconds in which a request that was refused for want of capacity, or could not
-            be sent, is sent again.
+            be sent, is sent again; fewer where the caller's deadline comes first.
     """
 
     def __init__(self, client: Client, clock: Clock, patience: float) -> None:
         self._client = client
+        self._clock = clock
         self._retries = Retries(clock, patience, throttled=_is_throttle)
         self.consumed: Final = Consumed()
 
@@ -117,7 +118,9 @@ class Caller:
             return await self._client.call(operation, payload)
 
         try:
-            answer = await self._retries.run(send, repeatable=repeatable or reads)
+            answer = await self._retries.run(
+                send, repeatable=repeatable or reads, deadline=deadline()
+            )
         except NotSent as error:
             raise Unavailable(f"DynamoDB: {error}") from error
         except AnswerLost as error:
@@ -129,9 +132,16 @@ class Caller:
         self.consumed.add(operation, answer)
         return answer
 
-    def pause(self, attempt: int) -> float:
-        """Return a pause before the next attempt: random, of a range that doubles."""
-        return self._retries.pause(attempt)
+    async def rest(self, attempt: int) -> None:
+        """Wait a moment before the next attempt: random, of a range that doubles.
+
+        Raises:
+            Unavailable: nobody waits so long for what the attempts are for.
+        """
+        pause, end = self._retries.pause(attempt), deadline()
+        if end is not None and self._clock.now() + pause > end:
+            raise Unavailable("DynamoDB: the time is over, and so often it has not worked")
+        await sleep(self._clock, pause)
 
 
 def _is_throttle(error: ServiceError) -> bool:

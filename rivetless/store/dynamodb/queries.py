@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from rivetless.aws.client import Payload
-from rivetless.clock import Clock, sleep
+from rivetless.clock import Clock
 from rivetless.store.base import Collection, Due, Head, Host, Record
 from rivetless.store.dynamodb import items, table
 from rivetless.store.dynamodb.calls import Caller
@@ -294,7 +294,7 @@ class Queries:
             found += answer.get("Responses", {}).get(self._name, [])
             pending = answer.get("UnprocessedKeys" if reads else "UnprocessedItems") or {}
             if pending:
-                await sleep(self._clock, self._caller.pause(attempt))
+                await self._caller.rest(attempt)
                 attempt += 1
         return found
 

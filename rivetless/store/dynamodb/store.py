@@ -12,7 +12,7 @@ from typing import Any, Final, Self, cast
 from rivetless.aws.choice import choose_client
 from rivetless.aws.client import Client
 from rivetless.aws.services import DYNAMODB
-from rivetless.clock import Clock, SystemClock, sleep
+from rivetless.clock import Clock, SystemClock
 from rivetless.errors import ActorError
 from rivetless.keys import Address, partition_of_address
 from rivetless.store.base import (
@@ -56,7 +56,7 @@ class DynamoDBStore(Store):
         clock: where the time comes from, that of the default client's time-outs included. A test
             that moves a fake clock while requests are under way gives a client on real time.
         patience: seconds in which a request that was refused for want of capacity, or could not
-            be sent, is sent again.
+            be sent, is sent again; fewer where the turn's deadline comes first.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class DynamoDBStore(Store):
             if state is not None:
                 return items.head(item, state)
             if attempt >= _QUICK_ATTEMPTS:
-                await sleep(self._clock, self._caller.pause(attempt))
+                await self._caller.rest(attempt)
         raise Unavailable("DynamoDB: a large state is written faster than it can be read")
 
     async def current(self, actor_id: str, version: int) -> bool:
@@ -262,7 +262,7 @@ class DynamoDBStore(Store):
                     known = await self._reserve(actor_id, place, changes, known)
                     reserved = True
             elif attempt >= _QUICK_ATTEMPTS:
-                await sleep(self._clock, self._caller.pause(attempt))
+                await self._caller.rest(attempt)
         raise Unavailable("DynamoDB: the actor's head is changed faster than it can be read")
 
     async def _reserve(self, actor_id: str, place: Place, changes: Changes, known: Known) -> Known:

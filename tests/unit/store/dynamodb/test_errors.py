@@ -2,7 +2,8 @@
 
 import pytest
 
-from rivetless.aws.client import AnswerLost, NotSent, ServiceError
+from rivetless.aws.client import AnswerLost, NotSent, Payload, ServiceError
+from rivetless.clock import until
 from rivetless.store.base import (
     Changes,
     Collection,
@@ -122,6 +123,36 @@ async def test_patience_ends(answer: Exception) -> None:
     assert clock.now() - began <= 3
     assert 5 < len(client.calls) < 1000
     assert len(set(clock.waits)) > 3, "pauses are random"
+
+
+@pytest.mark.parametrize("answer", [throttled(), NotSent("no route")], ids=str)
+async def test_patience_ends_with_the_callers_deadline(answer: Exception) -> None:
+    clock = QuickClock()
+    client = ScriptedClient(*[answer] * 1000)
+    began = clock.now()
+    async with DynamoDBStore("actors", client=client, clock=clock, patience=60) as store:
+        with until(began + 2), pytest.raises(Unavailable):
+            await store.commit(ACTOR, STATE, expected=1)
+        assert clock.now() - began <= 2
+        assert len(client.calls) > 3
+        # Whose time is over already makes one attempt, and no more.
+        client.calls.clear()
+        with until(began), pytest.raises(Unavailable):
+            await store.commit(ACTOR, STATE, expected=1)
+        assert len(client.calls) == 1
+
+
+async def test_what_is_left_of_a_batch_waits_no_longer_than_the_caller() -> None:
+    clock = QuickClock()
+    began = clock.now()
+    head = head_item()
+    left: Payload = {"UnprocessedItems": {"actors": [{"DeleteRequest": {"Key": {}}}]}}
+    child = {"pk": head["pk"], "sk": {"B": head["life"]["B"] + b"c"}}
+    client = ScriptedClient({"Item": DEAD}, {"Items": [child]}, *[left] * 1000)
+    async with DynamoDBStore("actors", client=client, clock=clock) as store:
+        with until(began + 2), pytest.raises(Unavailable):
+            await store.drain(ACTOR)
+    assert clock.now() - began <= 2
 
 
 async def test_transactions_that_only_met_others_are_sent_again() -> None:
