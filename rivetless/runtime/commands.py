@@ -47,8 +47,9 @@ class Origin:
         request: the HTTP request or upgrade, where there is one.
         params: connection parameters of a stateless call, as plain values.
         call_key: identifies the call so that a repeat gets the stored answer; already scoped to
-            the caller ("a:" + call key for actors, "i:" + Idempotency-Key for clients, "f:" +
-            connection and frame for frames that a queue may deliver again).
+            the caller ("a:" + call key for actors, "i:" + Idempotency-Key for clients; "f:" +
+            connection + ":" + frame for frames that a queue delivers in order, and maybe again,
+            "d:" for those that it delivers in no order).
         chain: actor ids of the call this one is part of, outermost first.
         deadline: Unix seconds after which the host cannot deliver an answer.
         ray_id: trace id.

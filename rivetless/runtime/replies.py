@@ -28,6 +28,9 @@ KEPT: Final = 48 * 3600.0
 KEPT_FRAMES: Final = 900.0
 """The same for frames of connections: longer than a queue goes on delivering one again."""
 
+FRAMES_TOGETHER: Final = 10
+"""How many frames of one connection a queue delivers together, at most; so it is with SQS."""
+
 SMALL: Final = 512
 """Bytes up to which an answer has a place in the head."""
 
@@ -72,7 +75,7 @@ def remember(changes: Changes, clock: Clock, cell: Cell, job: Job, data: bytes) 
     if key is None:
         return changes
     now = clock.now()
-    kept = KEPT_FRAMES if key.startswith("f:") else KEPT
+    kept = KEPT_FRAMES if key.startswith(("f:", "d:")) else KEPT
     reply = Reply(key, job.check, data, now + kept)
     puts: list[Record] = []
     if len(data) > SMALL:
@@ -97,7 +100,20 @@ def _is_last(reply: Reply, later: tuple[Reply, ...], now: float) -> bool:
         reply.expires_at > now
         and reply.data != LARGE
         and all(other.key != reply.key for other in later)
+        and not _is_outdated(reply.key, later)
     )
+
+
+def _is_outdated(key: str, later: tuple[Reply, ...]) -> bool:
+    """Whether a call cannot come again, because it was a frame of a connection that has gone on.
+
+    A queue delivers frames of one connection in order: the next ones come when those before are
+    done with, or at most ``FRAMES_TOGETHER`` together.
+    """
+    if not key.startswith("f:"):
+        return False
+    lane = key.rpartition(":")[0] + ":"
+    return sum(other.key.startswith(lane) for other in later) >= FRAMES_TOGETHER
 
 
 async def find(store: Store, clock: Clock, cell: Cell, job: Job) -> bytes | None:

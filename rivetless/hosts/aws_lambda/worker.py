@@ -255,10 +255,7 @@ class SocketWorker:
             error = incoming_too_long(len(message.data), self._max_incoming)
             await self._fail(route, error)
             return
-        # Nobody delivers again what API Gateway itself has called us with.
-        straight = message.unordered and not message.tries
-        key = None if straight else f"f:{message.conn_id}:{message.frame_id}"
-        origin = Origin(call_key=key, deadline=deadline, ray_id=message.frame_id)
+        origin = Origin(call_key=_call_key(message), deadline=deadline, ray_id=message.frame_id)
         try:
             text = message.text
             if route.raw:
@@ -351,6 +348,14 @@ class SocketWorker:
             expose=self._options.expose,
             unordered=unordered,
         )
+
+
+def _call_key(message: Frame) -> str | None:
+    """Name the call that a frame makes, if it may be delivered again."""
+    if not message.unordered:
+        return f"f:{message.conn_id}:{message.frame_id}"
+    # Nobody delivers again what API Gateway itself has called us with, unless we put it off.
+    return f"d:{message.conn_id}:{message.frame_id}" if message.tries else None
 
 
 def _is_early(route: Route | None) -> bool:

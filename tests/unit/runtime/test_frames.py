@@ -23,7 +23,7 @@ from rivetless.runtime.commands import (
     Subscribe,
     Wake,
 )
-from rivetless.store.base import Changes, Creation, Head
+from rivetless.store.base import Changes, Collection, Creation, Head
 from tests.unit.runtime.worlds import Process, World
 
 
@@ -104,6 +104,32 @@ async def test_answers_to_frames_are_not_kept_for_days(world: World) -> None:
     (reply,) = head.replies
     assert json.loads(reply.data) == 1
     assert reply.expires_at == world.clock.now() + replies.KEPT_FRAMES
+
+
+async def test_a_connection_that_goes_on_costs_no_records(world: World) -> None:
+    process = world.process()
+    life = await connect(process)
+    for number in range(30):
+        await process.runtime.dispatch(frame(life, "hi", number))
+    assert await world.store.records(life, Collection.REPLY) == []
+    # A queue may deliver ten together, and again when their process dies.
+    other = world.process()
+    for number in range(20, 30):
+        assert (await other.runtime.dispatch(frame(life, "hi", number))).output == number + 1
+
+
+async def test_answers_of_many_connections_are_all_kept(world: World) -> None:
+    process = world.process()
+    life = await connect(process)
+    for number in range(30):
+        origin = Origin(call_key=f"f:c{number % 3}:{number}")
+        action = ConnectionAction(life, "c1", number, "say", ["hi"], origin)
+        await process.runtime.dispatch(action)
+    other = world.process()
+    for number in range(30):
+        origin = Origin(call_key=f"f:c{number % 3}:{number}")
+        action = ConnectionAction(life, "c1", number, "say", ["hi"], origin)
+        assert (await other.runtime.dispatch(action)).output == number + 1
 
 
 async def test_a_raw_message_that_comes_again_does_nothing(world: World) -> None:
