@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,6 +16,8 @@ ROOT: Final = Path(__file__).parent.parent
 START_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
 POLL_SECONDS: Final = 0.1
+SHORT_SECONDS: Final = 0.002
+RECYCLED: Final = "every process starts cold again"
 
 
 class ServerProcess:
@@ -28,6 +31,9 @@ class ServerProcess:
         store: where actors last, as ``serve`` takes it.
         log: where the server's output goes.
         options: further options of ``serve``.
+
+    Attributes:
+        variables: environment variables of its own.
     """
 
     def __init__(self, app: str, store: str, log: Path, **options: object) -> None:
@@ -35,6 +41,7 @@ class ServerProcess:
         self.store = store
         self.log = log
         self.options = options
+        self.variables: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._listening.set_inheritable(True)
@@ -59,7 +66,7 @@ class ServerProcess:
             self._process = subprocess.Popen(
                 [sys.executable, *self.command(descriptor)],
                 cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                env=os.environ | {"PYTHONPATH": str(ROOT)} | self.variables,
                 pass_fds=(descriptor,),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -145,3 +152,15 @@ class LabProcess(ServerProcess):
         """Return the arguments of Python that serve on a descriptor."""
         store = ["--store", self.store, "--fd", str(descriptor)]
         return ["-m", "rivetless.cli", "dev", self.app, "--aws", *store]
+
+    def recycle(self) -> None:
+        """Let every Lambda process end after what it is doing, as a deployment does."""
+        if self._process is None:
+            return
+        done = self.output(None).count(RECYCLED)
+        self._process.send_signal(signal.SIGHUP)
+        for _ in range(round(START_SECONDS / SHORT_SECONDS)):
+            if self.output(None).count(RECYCLED) > done:
+                return
+            time.sleep(SHORT_SECONDS)
+        raise RuntimeError(f"the lab did not recycle:\n{self.output()}")

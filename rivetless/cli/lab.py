@@ -59,11 +59,16 @@ async def _serve(
     )
     async with lab:
         lab.function.on_line = _show
-        # As after a deployment: whatever comes next meets processes that know nothing.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lab.function.recycle)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _recycle, lab)
         if not arguments.quiet:
             print(_greeting(registry, lab, store), flush=True)
         await stop.wait()
+
+
+def _recycle(lab: LambdaLab) -> None:
+    """Do as a deployment does: whatever comes next meets processes that know nothing."""
+    lab.function.recycle()
+    _show("rivetless: every process starts cold again")
 
 
 def _show(line: str) -> None:

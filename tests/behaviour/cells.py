@@ -20,7 +20,8 @@ class Cell:
     """One way to run actors and to talk to them.
 
     Attributes:
-        host: ``rig``: in this process, with a clock of its own; ``server``: a real server.
+        host: ``rig``: in this process, with a clock of its own; ``server``: a real server;
+            ``lambda``: Lambda processes in the lab, behind its front.
         store: where actors last.
         encoding: how the client writes.
     """
@@ -37,7 +38,15 @@ STORES: Final = ("memory", "sqlite", "dynamodb")
 ENCODINGS: Final = ("json", "cbor", "bare")
 RIGS: Final = tuple(Cell("rig", store, "json") for store in STORES)
 SERVERS: Final = tuple(Cell("server", store, enc) for store in STORES for enc in ENCODINGS)
-CELLS: Final = (*RIGS, *SERVERS)
+LAMBDAS: Final = (Cell("lambda", "sqlite", "json"),)
+CELLS: Final = (*RIGS, *SERVERS, *LAMBDAS)
+
+# Why a test is left out of the cells on Lambda.
+IN_MEMORY: Final = pytest.mark.not_on_lambda("what one call waits for is in one process's memory")
+RESIDENT: Final = pytest.mark.not_on_lambda("nothing runs while nobody calls")
+UNEXPLAINED_CLOSE: Final = pytest.mark.not_on_lambda("API Gateway closes with no code of ours")
+WITHIN_128_KB: Final = pytest.mark.not_on_lambda("API Gateway takes text, 32 KB in, 128 KB out")
+WITHIN_6_MB: Final = pytest.mark.not_on_lambda("Lambda takes and returns 6 MB")
 
 
 def parameters(cells: Sequence[Cell]) -> list[pytest.ParameterSet]:

@@ -11,10 +11,10 @@ from rivetless.store.sqlite import SQLiteStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
 from tests.behaviour.actors import registry
-from tests.behaviour.cells import CELLS, RIGS, SERVERS, Cell, parameters
-from tests.behaviour.world import RigWorld, ServerWorld, World
+from tests.behaviour.cells import CELLS, LAMBDAS, RIGS, SERVERS, Cell, parameters
+from tests.behaviour.world import TOKEN, LambdaWorld, RigWorld, ServerWorld, World
 from tests.ministack import OwnTable, make_table
-from tests.servers import ServerProcess
+from tests.servers import LabProcess, ServerProcess
 
 APP = "tests.behaviour.actors:registry"
 
@@ -22,22 +22,28 @@ APP = "tests.behaviour.actors:registry"
 @pytest.fixture(scope="session")
 def server_on(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], ServerProcess]]:
-    """Start the server of a store, once for all tests of this process."""
-    running: dict[str, ServerProcess] = {}
+) -> Iterator[Callable[[Cell], ServerProcess]]:
+    """Start the server of a host and a store, once for all tests of this process."""
+    running: dict[tuple[str, str], ServerProcess] = {}
 
-    def start(store: str) -> ServerProcess:
-        if store not in running:
-            folder = tmp_path_factory.mktemp(f"server-{store}")
-            if store == "memory":
+    def start(cell: Cell) -> ServerProcess:
+        place = cell.host, cell.store
+        if place not in running:
+            folder = tmp_path_factory.mktemp("-".join(place))
+            if cell.store == "memory":
                 where = "memory:"
-            elif store == "sqlite":
+            elif cell.store == "sqlite":
                 where = f"sqlite:{folder / 'actors.db'}"
             else:
                 endpoint: str = request.getfixturevalue("ministack")
                 where = f"dynamodb:{make_table(endpoint)}?endpoint={endpoint}"
-            running[store] = ServerProcess(APP, where, folder / "log.txt").start()
-        return running[store]
+            kind = LabProcess if cell.host == "lambda" else ServerProcess
+            server = running[place] = kind(APP, where, folder / "log.txt")
+            if cell.host == "lambda":
+                # Behind a front nobody is known to be on the same machine.
+                server.variables["RIVETLESS_ADMIN_TOKEN"] = TOKEN
+            server.start()
+        return running[place]
 
     yield start
     for server in running.values():
@@ -53,6 +59,18 @@ def _store(request: pytest.FixtureRequest, cell: Cell, clock: FakeClock, folder:
     return OwnTable(endpoint, clock)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, on Lambda, what it cannot show; each such test says why."""
+    left_out = [
+        item
+        for item in items
+        if item.get_closest_marker("not_on_lambda") and str(LAMBDAS[0]) in item.nodeid
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 async def _rig_world(
     request: pytest.FixtureRequest, cell: Cell, folder: Path
 ) -> AsyncIterator[RigWorld]:
@@ -63,11 +81,17 @@ async def _rig_world(
         await world.aclose()
 
 
+def _server_world(cell: Cell, server: ServerProcess) -> ServerWorld:
+    return (
+        LambdaWorld(cell, server) if isinstance(server, LabProcess) else ServerWorld(cell, server)
+    )
+
+
 @pytest.fixture(params=parameters(CELLS))
 async def world(
     request: pytest.FixtureRequest,
     tmp_path: Path,
-    server_on: Callable[[str], ServerProcess],
+    server_on: Callable[[Cell], ServerProcess],
 ) -> AsyncIterator[World]:
     """Actors in every cell, one after the other."""
     cell: Cell = request.param
@@ -75,7 +99,7 @@ async def world(
         async for rig_world in _rig_world(request, cell, tmp_path):
             yield rig_world
     else:
-        async with ServerWorld(cell, server_on(cell.store).endpoint) as server_world:
+        async with _server_world(cell, server_on(cell)) as server_world:
             yield server_world
 
 
@@ -86,11 +110,11 @@ async def rig_world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
         yield rig_world
 
 
-@pytest.fixture(params=parameters(SERVERS))
+@pytest.fixture(params=parameters((*SERVERS, *LAMBDAS)))
 async def server(
-    request: pytest.FixtureRequest, server_on: Callable[[str], ServerProcess]
+    request: pytest.FixtureRequest, server_on: Callable[[Cell], ServerProcess]
 ) -> AsyncIterator[ServerWorld]:
     """Actors on real servers only: for what only HTTP has."""
     cell: Cell = request.param
-    async with ServerWorld(cell, server_on(cell.store).endpoint) as server_world:
+    async with _server_world(cell, server_on(cell)) as server_world:
         yield server_world

@@ -6,6 +6,7 @@ from rivetless import ActorError
 from rivetless.client import SocketClosed
 from tests.behaviour.actors.meeting import JoinParams, Requested, Room
 from tests.behaviour.actors.raw import Web
+from tests.behaviour.cells import UNEXPLAINED_CLOSE
 from tests.behaviour.world import ServerWorld, World
 
 
@@ -64,6 +65,7 @@ async def test_raw_requests_can_be_refused(world: World) -> None:
     assert (await web.read()).hits == 0
 
 
+@UNEXPLAINED_CLOSE
 async def test_raw_sockets_can_be_refused(world: World) -> None:
     web = world.client.get_or_create(Web, world.key, params={"deny": "forbidden"})
     async with world.client.web_socket(web, "/x") as socket:

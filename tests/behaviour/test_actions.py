@@ -7,6 +7,7 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.calling import Calls, Gated, Impatient, Order, Patient
+from tests.behaviour.cells import IN_MEMORY
 from tests.behaviour.world import World
 
 VALUES: list[Any] = [
@@ -149,6 +150,7 @@ async def test_a_result_that_cannot_be_sent_is_the_actors_mistake(world: World) 
     assert caught.value.name == "rivetkit.internal_error"
 
 
+@IN_MEMORY
 async def test_slow_and_fast_actions_overlap(world: World) -> None:
     gated = world.client.get_or_create(Gated, world.key)
     slow = asyncio.ensure_future(gated.slow())
@@ -185,6 +187,7 @@ async def test_time_outs_are_each_actors_own(world: World) -> None:
     assert await patient.quick() == "done"
 
 
+@IN_MEMORY
 async def test_cancelling_the_caller_leaves_the_actor_well(world: World) -> None:
     gated = world.client.get_or_create(Gated, world.key)
     slow = asyncio.ensure_future(gated.slow())

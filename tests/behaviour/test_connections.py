@@ -10,6 +10,7 @@ from tests.behaviour.actors.calling import Gated
 from tests.behaviour.actors.counting import Counter
 from tests.behaviour.actors.living import Life
 from tests.behaviour.actors.meeting import JoinParams, Room
+from tests.behaviour.cells import IN_MEMORY
 from tests.behaviour.world import Ear, World
 
 ADA = JoinParams(name="ada", role="admin")
@@ -172,6 +173,7 @@ async def test_calls_made_before_it_is_open_are_sent_in_order(world: World) -> N
     await conn.close()
 
 
+@IN_MEMORY
 async def test_answers_may_come_in_another_order(world: World) -> None:
     gated = world.client.get_or_create(Gated, world.key)
     async with world.client.connect(gated) as conn:
@@ -183,6 +185,7 @@ async def test_answers_may_come_in_another_order(world: World) -> None:
         assert await world.elapse(0, slow) == "slow"
 
 
+@IN_MEMORY
 async def test_calls_in_flight_fail_when_it_is_closed(world: World) -> None:
     gated = world.client.get_or_create(Gated, world.key)
     conn = world.client.connect(gated)

@@ -6,6 +6,7 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.living import Shop, Teller
+from tests.behaviour.cells import IN_MEMORY
 from tests.behaviour.world import World
 
 
@@ -36,6 +37,7 @@ async def test_what_fails_is_not_stored(world: World) -> None:
     assert await shop.outside() == 2
 
 
+@IN_MEMORY
 async def test_concurrent_charges_happen_once_each(world: World) -> None:
     shop = world.client.get_or_create(Shop, world.key)
     receipts = await world.elapse(1, asyncio.gather(*(shop.charge() for _ in range(8))))

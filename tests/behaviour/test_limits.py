@@ -6,11 +6,13 @@ from rivetless import ActorError
 from tests.behaviour.actors.calling import Calls
 from tests.behaviour.actors.counting import Seeded, SeedInput
 from tests.behaviour.actors.meeting import JoinParams, Message, Room
+from tests.behaviour.cells import WITHIN_6_MB, WITHIN_128_KB
 from tests.behaviour.world import Ear, ServerWorld, World
 
 KIB = 1024
 
 
+@WITHIN_128_KB
 async def test_48_kib_pass_both_ways(world: World) -> None:
     calls = world.client.get_or_create(Calls, world.key)
     text = "x" * 48 * KIB
@@ -29,6 +31,7 @@ async def test_90_kib_are_too_long_a_request(server: ServerWorld) -> None:
     assert await calls.length("x") == 1
 
 
+@WITHIN_128_KB
 async def test_90_kib_are_too_long_a_frame(world: World) -> None:
     calls = world.client.get_or_create(Calls, world.key)
     async with world.client.connect(calls) as conn:
@@ -41,6 +44,7 @@ async def test_90_kib_are_too_long_a_frame(world: World) -> None:
         assert await conn.actor.length("x") == 1
 
 
+@WITHIN_128_KB
 async def test_900_kib_pass_as_an_answer(world: World) -> None:
     calls = world.client.get_or_create(Calls, world.key)
     assert len(await calls.repeat("x" * KIB, 900)) == 900 * KIB
@@ -65,6 +69,7 @@ async def test_1200_kib_are_too_long_an_answer_over_a_connection(world: World) -
         assert conn.status == "connected"
 
 
+@WITHIN_128_KB
 async def test_an_event_that_is_too_long_closes_the_connection(world: World) -> None:
     room = world.client.get_or_create(Room, world.key)
     async with world.client.connect(room, JoinParams(name="ada")) as conn:
@@ -80,6 +85,7 @@ async def test_an_event_that_is_too_long_closes_the_connection(world: World) -> 
         assert heard.heard[-1] == Message(sender="ada", text="back again")
 
 
+@WITHIN_6_MB
 async def test_raw_bodies_have_a_limit_of_their_own(server: ServerWorld) -> None:
     calls = server.client.get_or_create("web", server.key)
     actor_id = await server.client.resolve(calls)

@@ -6,9 +6,11 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.raw import Mute, Web
+from tests.behaviour.cells import UNEXPLAINED_CLOSE, WITHIN_128_KB
 from tests.behaviour.world import Ear, ServerWorld, World
 
 
+@WITHIN_128_KB
 async def test_text_and_bytes_come_back(world: World) -> None:
     web = world.client.get_or_create(Web, world.key)
     async with world.client.web_socket(web, "/echo") as socket:
@@ -76,6 +78,7 @@ async def test_the_client_closes(world: World) -> None:
     assert (state.opened, state.closed) == (1, [4321])
 
 
+@UNEXPLAINED_CLOSE
 async def test_the_actor_closes(world: World) -> None:
     web = world.client.get_or_create(Web, world.key)
     async with world.client.web_socket(web) as socket:
@@ -87,6 +90,7 @@ async def test_the_actor_closes(world: World) -> None:
     assert len(state.closed) == 1
 
 
+@UNEXPLAINED_CLOSE
 async def test_a_failing_handler_closes_with_the_reason(world: World) -> None:
     web = world.client.get_or_create(Web, world.key)
     for frame, reason in (("fail", "user.cannot"), ("crash", "rivetkit.internal_error")):
@@ -100,6 +104,7 @@ async def test_a_failing_handler_closes_with_the_reason(world: World) -> None:
     assert (await web.read()).messages == []
 
 
+@UNEXPLAINED_CLOSE
 async def test_a_failing_open_closes_with_the_reason(world: World) -> None:
     web = world.client.get_or_create(Web, world.key)
     async with world.client.web_socket(web, "/refuse") as socket:
@@ -123,6 +128,7 @@ async def test_events_do_not_reach_them(world: World) -> None:
         assert await heard.wait() == ["to managed connections only"]
 
 
+@UNEXPLAINED_CLOSE
 async def test_they_are_connections_and_can_be_dropped(world: World) -> None:
     web = world.client.get_or_create(Web, world.key)
     async with world.client.web_socket(web) as socket:
@@ -168,6 +174,7 @@ async def test_many_at_a_time(world: World) -> None:
     assert sorted(state.messages) == sorted(map(str, range(8)))
 
 
+@WITHIN_128_KB
 async def test_nothing_is_limited_to_the_size_of_managed_frames(server: ServerWorld) -> None:
     web = server.client.get_or_create(Web, server.key)
     async with server.client.web_socket(web) as socket:

@@ -5,6 +5,7 @@ import asyncio
 from tests.behaviour.actors.counting import Counter
 from tests.behaviour.actors.living import Life
 from tests.behaviour.actors.meeting import JoinParams, Room
+from tests.behaviour.cells import RESIDENT
 from tests.behaviour.world import Ear, RigWorld, World
 
 
@@ -17,6 +18,7 @@ async def test_asked_for(world: World) -> None:
     assert lines[4:] == ["sleep", "migrate:False", "vars", "wake:life"]
 
 
+@RESIDENT
 async def test_by_itself(world: World) -> None:
     life = world.client.get_or_create(Life, world.key)
     await life.read()

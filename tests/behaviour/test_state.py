@@ -18,6 +18,7 @@ from tests.behaviour.actors.counting import (
     ProfileState,
     Stateless,
 )
+from tests.behaviour.cells import IN_MEMORY
 from tests.behaviour.world import World
 
 RICH = ProfileState(
@@ -144,6 +145,7 @@ async def test_concurrent_changes_are_all_kept(world: World) -> None:
     assert await counter.get() == 24
 
 
+@IN_MEMORY
 async def test_a_change_across_an_await_loses_no_other(world: World) -> None:
     gated = world.client.get_or_create(Gated, world.key)
     slow = asyncio.ensure_future(gated.add_slowly("slow"))
@@ -154,6 +156,7 @@ async def test_a_change_across_an_await_loses_no_other(world: World) -> None:
     assert await gated.names() == ["fast", "slow"]
 
 
+@IN_MEMORY
 async def test_a_turn_sees_one_snapshot_until_it_refreshes(world: World) -> None:
     gated = world.client.get_or_create(Gated, world.key)
     await gated.add("early")

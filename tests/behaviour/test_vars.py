@@ -4,9 +4,11 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.living import Defaults, Life
+from tests.behaviour.cells import IN_MEMORY
 from tests.behaviour.world import World
 
 
+@IN_MEMORY
 async def test_they_last_as_long_as_the_process_does(world: World) -> None:
     life = world.client.get_or_create(Life, world.key)
     assert await life.note("one") == ["one"]

@@ -15,11 +15,14 @@ import httpx
 from rivetless.client import Client, HTTPTransport
 from rivetless.testing.rig import Rig
 from tests.behaviour.cells import Cell
+from tests.servers import LabProcess, ServerProcess
 
 T = TypeVar("T")
 
 NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Reading the machine's certificates takes longer than most tests, which use plain HTTP."""
+
+TOKEN: Final = "of-the-administrators"
 
 POLLS: Final = 400
 POLL_SECONDS: Final = 0.01
@@ -121,13 +124,15 @@ class ServerWorld(World):
     """Actors on a real server, reached over real sockets.
 
     Attributes:
+        process: the server.
         endpoint: where the server is.
         http: a bare HTTP client of the server.
     """
 
-    def __init__(self, cell: Cell, endpoint: str) -> None:
+    def __init__(self, cell: Cell, process: ServerProcess) -> None:
         super().__init__(cell)
-        self.endpoint = endpoint
+        self.process = process
+        self.endpoint = process.endpoint
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -164,6 +169,21 @@ class ServerWorld(World):
         actor_id = await self.client.resolve(actor)
         answer = await self.http.post(f"/actors/{actor_id}/sleep?namespace=default", json={})
         answer.raise_for_status()
+
+
+class LambdaWorld(ServerWorld):
+    """Actors in Lambda processes on this machine."""
+
+    process: LabProcess
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self.http.headers["authorization"] = f"Bearer {TOKEN}"
+        return self
+
+    async def forget(self, actor: object) -> None:
+        # Which of them know the actor is Lambda's business.
+        await asyncio.to_thread(self.process.recycle)
 
 
 class Ear:
