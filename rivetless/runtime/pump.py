@@ -171,9 +171,10 @@ class Pump:
         try:
             try:
                 await turn.drive(_run(turn))
-                end = End.STOPPED if turn.abort.aborted else End.RETURNED
+                # A loop over a queue just ends when it is aborted.
+                end = self._aborted if turn.abort.aborted else End.RETURNED
             except errors.ActorAborted:
-                end = End.PARKED if self.parked else End.STOPPED
+                end = self._aborted
             await turn.commit_unit(wait=True)
         except errors.ActorAborted:
             return End.STOPPED  # it has destroyed itself
@@ -202,6 +203,10 @@ class Pump:
         return self._runtime.clock.call_later(max(left, 0.0), lambda: turn.abort.fire("deadline"))
 
     # -- waiting ----------------------------------------------------------------------------------
+
+    @property
+    def _aborted(self) -> End:
+        return End.PARKED if self.parked else End.STOPPED
 
     @property
     def parked(self) -> bool:

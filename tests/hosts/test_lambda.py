@@ -50,3 +50,30 @@ async def test_every_line_says_which_invocation_it_is_from(lab: LambdaLab) -> No
     ids = {line["aws_request_id"] for line in metrics}
     assert {line["aws_request_id"] for line in written} == ids
     assert len(ids) == 2
+
+
+@pytest.mark.parametrize("action", ["add", "add_later"])
+async def test_a_loop_runs_in_slices_that_end(action: str) -> None:
+    app = "tests.hosts.lambda_actors:registry"
+    call = CALL | {"name": "worker", "action": action, "args": [5]}
+    woken = asyncio.Event()
+
+    def written(line: str) -> None:
+        if '"EventKind":"queue"' in line:
+            woken.set()
+
+    async with LambdaLab(app, folder=ROOT, environments=2, timeout=10.0) as lab:
+        lab.function.on_line = written
+        for _ in range(2):
+            assert not (await lab.invoke(call)).failed
+        total = 0
+        async with asyncio.timeout(15):
+            while total < 10:
+                await woken.wait()
+                woken.clear()
+                outcome = await lab.invoke({**call, "action": "total", "args": []})
+                total = json.loads(outcome.payload)["output"]
+        kinds = [line["EventKind"] for line in lines(lab) if "_aws" in line]
+    assert total == 10
+    # A slice that ended because the queue was empty is not continued.
+    assert kinds.count("queue") <= 8

@@ -165,6 +165,7 @@ class LambdaProcess:
             clock=self.clock,
             pusher=pusher or NoSockets(),
             doorbells=self._doorbells,
+            resident=False,
             region=self.settings.region,
         )
         if self._sockets is not None:
