@@ -574,7 +574,7 @@ class Client:
                     "timed_out",
                     f"The message was not completed within {timeout} s; it stays queued.",
                 )
-            if declared is None or not declared.completable:
+            if not wait or declared is None or not declared.completable:
                 return reply.response
             return declared.reply.validate(reply.response)
 

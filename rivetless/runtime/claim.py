@@ -15,10 +15,14 @@ from rivetless.store.base import Changes, Collection, Duplicate, Record, RecordK
 
 if TYPE_CHECKING:
     from rivetless.clock import Timer
+    from rivetless.runtime.cell import Cell
     from rivetless.runtime.runtime import Runtime
 
-LENGTH: Final = 20.0
+LENGTH: Final = 10.0
 """Seconds for which a claim holds; renewed at half."""
+
+LATER: Final = 0.5
+"""Seconds after the end of another process's claim at which it is tried again."""
 
 _NAME: Final = RecordKey(Collection.REPLY, b"runner")
 
@@ -28,32 +32,38 @@ class Claim:
 
     Args:
         runtime: the process.
-        actor_id: the life.
+        cell: the actor.
     """
 
-    def __init__(self, runtime: Runtime, actor_id: str) -> None:
+    def __init__(self, runtime: Runtime, cell: Cell) -> None:
         self._runtime = runtime
-        self._actor_id = actor_id
+        self._cell = cell
+        self._actor_id = cell.actor_id
         self._timer: Timer | None = None
 
-    async def take(self) -> bool:
-        """Make the claim, unless another process has it; say whether it is made.
+    async def take(self) -> float | None:
+        """Make the claim, unless another process has it.
+
+        Returns:
+            ``None`` if it is made, else when to try again (Unix seconds).
 
         Raises:
             ActorError: ``actor.not_found``.
         """
         runtime = self._runtime
         if runtime.store.capabilities.single_writer:
-            return True
+            return None
         changes = Changes(runtime.fresh_commit_id(), puts=(self._record(),), absent=(_NAME,))
         try:
-            await runtime.commit_loose(self._actor_id, changes)
+            await runtime.commit_loose(self._actor_id, changes, self._cell)
         except Duplicate:
             record = await find_record(runtime.store, self._actor_id, _NAME.collection, _NAME.key)
             if record is None or record.data.decode() != runtime.process_id:
-                return False
+                now = runtime.clock.now()
+                until = None if record is None else record.expires_at
+                return max(now, until or now) + LATER
         self._renew_later()
-        return True
+        return None
 
     def _record(self) -> Record:
         runtime = self._runtime
@@ -80,6 +90,6 @@ class Claim:
 
     async def _write(self, changes: Changes) -> None:
         try:
-            await self._runtime.commit_loose(self._actor_id, changes)
+            await self._runtime.commit_loose(self._actor_id, changes, self._cell)
         except (ActorError, StoreError):
             self._runtime.log.debug("the claim on %s was not written", self._actor_id)

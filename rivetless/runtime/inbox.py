@@ -36,6 +36,9 @@ class Inbox:
         cell: the actor.
         store: where the messages are.
         clock: ends waits.
+
+    Attributes:
+        pokes: how often it was said that there may be something new.
     """
 
     __slots__ = (
@@ -46,9 +49,9 @@ class Inbox:
         "_epoch",
         "_last",
         "_messages",
-        "_pokes",
         "_store",
         "_waiting",
+        "pokes",
     )
 
     def __init__(self, cell: Cell, store: Store, clock: Clock) -> None:
@@ -59,7 +62,7 @@ class Inbox:
         self._messages: dict[int, Stored] = {}
         self._last = 0
         self._complete = False
-        self._pokes = 0
+        self.pokes = 0
         self._claimed: set[int] = set()
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -102,7 +105,7 @@ class Inbox:
         """Read the messages behind those that are known; say whether there were any."""
         if self._complete or not self._cell.known:
             return False
-        epoch, last, pokes = self._epoch, self._last, self._pokes
+        epoch, last, pokes = self._epoch, self._last, self.pokes
         records = await self._store.records(
             self._cell.actor_id, Records.MESSAGE, start=Append.key(last + 1), limit=PAGE
         )
@@ -113,7 +116,7 @@ class Inbox:
             message = read_message(record)
             self._messages[message.number] = message
             self._last = message.number
-        news = pokes != self._pokes  # somebody has sent meanwhile, perhaps too late for the read
+        news = pokes != self.pokes  # somebody has sent meanwhile, perhaps too late for the read
         alone = self._store.capabilities.single_writer
         self._complete = alone and len(records) < PAGE and not news
         return bool(records) or news
@@ -141,26 +144,29 @@ class Inbox:
 
     def poke(self) -> None:
         """Let those who wait look again: something may have been sent, or the time is over."""
-        self._pokes += 1
         self._complete = False
         self._wake()
 
     def _wake(self) -> None:
+        self.pokes += 1
         waiting, self._waiting = self._waiting, set()
         for future in waiting:
             if not future.done():
                 future.set_result(None)
 
-    async def wait(self, seconds: float | None, tries: int) -> None:
+    async def wait(self, pokes: int, seconds: float | None, tries: int) -> None:
         """Wait until there may be something new, for ``seconds`` at most.
 
         Args:
+            pokes: as it was before the caller looked.
             seconds: the longest wait; ``None`` for no end.
             tries: how often the caller has waited in vain.
         """
         if not self._store.capabilities.single_writer:
             pause = min(POLLS[0] * 2.0**tries, POLLS[1])
             seconds = pause if seconds is None else min(seconds, pause)
+        if pokes != self.pokes:
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 from rivetless import errors
 from rivetless.clock import sleep
 from rivetless.runtime import messages
-from rivetless.runtime.claim import LENGTH, Claim
+from rivetless.runtime.claim import Claim
 from rivetless.runtime.commands import ById
 from rivetless.runtime.dead import Letter, failure_of
 from rivetless.runtime.job import Job
@@ -101,10 +101,11 @@ class Pump:
     async def work(self) -> End:
         """Run until there is nothing more to do here for now."""
         runtime, cell = self._runtime, self._cell
-        claim = Claim(runtime, self._actor_id)
+        claim = Claim(runtime, cell)
         cell.running += 1
         try:
-            if not await claim.take():
+            self._again_at = await claim.take()
+            if self._again_at is not None:
                 return End.ELSEWHERE
             try:
                 return await self._until_left()
@@ -213,12 +214,7 @@ class Pump:
         """Whether the slice has ended because the queue was empty."""
         return self._turn is not None and self._turn.abort.reason == "parked"
 
-    async def park(
-        self,
-        wait: Callable[[float | None, int], Awaitable[None]],
-        seconds: float | None,
-        tries: int,
-    ) -> None:
+    async def park(self, wait: Callable[[], Awaitable[None]], seconds: float | None) -> None:
         """Let ``run`` wait for a message: in memory, or by leaving it."""
         runtime, cell, turn = self._runtime, self._cell, self._turn
         assert turn is not None
@@ -233,7 +229,7 @@ class Pump:
         runtime.used(cell)
         timer = runtime.clock.call_later(QUIET, lambda: runtime.begin(self.take_back_mark()))
         try:
-            await wait(seconds, tries)
+            await wait()
         finally:
             timer.cancel()
             cell.running += 1
@@ -356,12 +352,9 @@ class Pumps:
         """See to it that a loop that is not done is begun again."""
         if task.cancelled() or task.exception() is not None:
             return
-        if task.result() is End.FAILED and pump.again_at is not None:
+        if pump.again_at is not None and cell.known:
             cell.pump = pump  # nothing begins it before
             self._runtime.alarms.ring(Ring(cell.actor_id, pump.again_at))
-        elif task.result() is End.ELSEWHERE and cell.known:
-            at = self._runtime.clock.now() + LENGTH
-            self._runtime.alarms.ring(Ring(cell.actor_id, at))
 
     async def _woken(self, command: Wake, head: Head) -> None:
         """A wake has come: run a slice, or let the loop that runs here look again."""

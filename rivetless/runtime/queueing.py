@@ -6,8 +6,9 @@ turns that received one message, wherever they ran, one is run again and finds i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rivetless import errors
@@ -128,13 +129,14 @@ class TurnQueue(Part, QueuePort):
         end = None if timeout is None else clock.now() + timeout
         tries = 0
         while True:
+            pokes = self.inbox.pokes
             found = await turn.port_call(self.inbox.take(names, count))
             if found:
                 return await self._hand_over(found, completable)
             left = None if end is None else end - clock.now()
             if left is not None and left <= 0:
                 return []
-            await self._wait(left, signal, tries)
+            await self._wait(partial(self.inbox.wait, pokes, left, tries), left, signal)
             tries += 1
 
     async def _hand_over(self, found: list[Stored], completable: bool | None) -> list[Delivery]:
@@ -173,8 +175,13 @@ class TurnQueue(Part, QueuePort):
             self._failed[number] = int(record.data)
         return self._failed.get(number, 0)
 
-    async def _wait(self, seconds: float | None, signal: AbortSignal | None, tries: int) -> None:
-        """Wait until there may be a message.
+    async def _wait(
+        self,
+        wait: Callable[[], Awaitable[None]],
+        seconds: float | None,
+        signal: AbortSignal | None,
+    ) -> None:
+        """Wait until there may be a message, for ``seconds`` at most.
 
         Raises:
             ActorError: ``actor.aborted``: the actor stops, or ``signal`` has fired.
@@ -186,7 +193,7 @@ class TurnQueue(Part, QueuePort):
         self._listen(turn.abort)
         if signal is not None:
             self._listen(signal)
-        await turn.port_call(self.inbox.wait(seconds, tries))
+        await turn.port_call(wait())
 
     def _listen(self, signal: AbortSignal) -> None:
         if id(signal) not in self._listening:

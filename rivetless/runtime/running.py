@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rivetless import errors
@@ -347,18 +347,23 @@ class RunQueue(TurnQueue):
         self._run.begin_unit(found)
         return await super()._hand_over(found, completable)
 
-    async def _wait(self, seconds: float | None, signal: AbortSignal | None, tries: int) -> None:
+    async def _wait(
+        self,
+        wait: Callable[[], Awaitable[None]],
+        seconds: float | None,
+        signal: AbortSignal | None,
+    ) -> None:
         run = self._run
         if signal is not None and signal.aborted and not run.abort.aborted:
             raise errors.make("actor.aborted")
         run.progressed = True
-        await run.port_call(run.all_durable())
-        if run.abort.aborted:
-            raise errors.ActorAborted
         self._listen(run.abort)
         if signal is not None:
             self._listen(signal)
-        await run.port_call(run.pump.park(self.inbox.wait, seconds, tries))
+        await run.port_call(run.all_durable())
+        if run.abort.aborted:
+            raise errors.ActorAborted
+        await run.port_call(run.pump.park(wait, seconds))
         if run.abort.aborted:
             raise errors.ActorAborted
         await run.port_call(run.freshen())

@@ -32,12 +32,22 @@ from tests.behaviour.actors.living import (
     Teller,
 )
 from tests.behaviour.actors.meeting import Requested, Room
+from tests.behaviour.actors.queueing import (
+    Brief,
+    Mail,
+    Postman,
+    Streamer,
+    Ticker,
+    Tiny,
+    Worker,
+)
 from tests.behaviour.actors.raw import Mute, Web
 from tests.behaviour.actors.timely import Clockwork, Dreamer, Planner
 
 ACTORS: list[type[Actor[Any, Any, Any]]] = [
     Answering,
     Background,
+    Brief,
     Calls,
     Clockwork,
     Counter,
@@ -50,10 +60,12 @@ ACTORS: list[type[Actor[Any, Any, Any]]] = [
     Journal,
     Ledger,
     Life,
+    Mail,
     Mute,
     Notes,
     Patient,
     Planner,
+    Postman,
     Profile,
     Requested,
     Room,
@@ -62,9 +74,13 @@ ACTORS: list[type[Actor[Any, Any, Any]]] = [
     Shop,
     Slow,
     Stateless,
+    Streamer,
     Teller,
+    Ticker,
+    Tiny,
     Watched,
     Web,
+    Worker,
 ]
 
 registry = setup(use=ACTORS)
