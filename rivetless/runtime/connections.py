@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rivetless import errors
 from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.client.retry import is_lifecycle
 from rivetless.runtime import records, replies
 from rivetless.runtime.cell import CachedConn
 from rivetless.runtime.commands import (
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 CONNECT_HOOKS = frozenset({"on_before_connect", "create_conn_state", "on_connect", "on_disconnect"})
 MAX_EVENT_NAME = 256
+
+_ABNORMAL = 1006
 
 
 class Connections:
@@ -280,6 +283,13 @@ class Connections:
             self._closing.discard(which)
             self._runtime.forget_conn(command.actor_id, command.conn_id)
 
+    async def lose(self, actor_id: str, conn_id: str) -> None:
+        """Close a connection that a push has not found; if that fails, the next one tries again."""
+        try:
+            await self.close(CloseConnection(actor_id, conn_id, _ABNORMAL))
+        except (errors.ActorError, StoreError) as error:
+            self._runtime.log.warning("connection %s was not forgotten: %s", conn_id, error)
+
     async def _close(self, command: CloseConnection) -> None:
         runtime, actor_id, conn_id = self._runtime, command.actor_id, command.conn_id
         record = await records.find_record(
@@ -337,7 +347,11 @@ class Connections:
         )
         try:
             await runtime.execution.run(target, job)
+        except StoreError:
+            raise
         except errors.ActorError as error:
+            if is_lifecycle(error) or error.name == "actor.outcome_unknown":
+                raise  # the hook may not have run yet
             # The hook failed; the connection is gone all the same.
             if error.name != "actor.not_found":
                 runtime.log.warning("on_disconnect of %s failed: %s", definition.name, error)

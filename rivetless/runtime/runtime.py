@@ -587,7 +587,7 @@ class Runtime:
             cell.conns.pop(conn_id, None)
 
     def _conn_lost(self, actor_id: str, conn_id: str) -> None:
-        self.begin(self.connections.close(CloseConnection(actor_id, conn_id, 1006)))
+        self.begin(self.connections.lose(actor_id, conn_id))
 
 
 def _check_namespace(namespace: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from rivetless.clock import Timer
+from rivetless.errors import ActorError
 from rivetless.runtime.commands import CloseConnection
 from rivetless.store.base import Host, StoreError
 
@@ -62,7 +63,7 @@ class Sweeper:
         try:
             await self._look_at_due(deadline)
             await self._reap()
-        except StoreError:
+        except (ActorError, StoreError):
             self._runtime.log.warning("the sweeper's pass was cut short", exc_info=True)
 
     async def _look_at_due(self, deadline: float | None) -> None:
