@@ -10,9 +10,18 @@ from rivetless.aws.client import AnswerLost, Client, Payload, ServiceError
 from rivetless.aws.services import DYNAMODB
 from rivetless.clock import SystemClock
 from rivetless.runtime.reconcile import Verdict, reconcile
-from rivetless.store.base import Changes, Collection, OutcomeUnknown, Outgoing, Record, TooLarge
+from rivetless.store.base import (
+    Append,
+    Changes,
+    Collection,
+    Creation,
+    OutcomeUnknown,
+    Outgoing,
+    Record,
+    TooLarge,
+)
 from rivetless.store.dynamodb import DynamoDBStore
-from rivetless.testing.contracts.base import Life, begin, changes
+from rivetless.testing.contracts.base import Life, address, begin, changes, life_of
 from tests.unit.aws.scripted import ScriptedClient
 from tests.unit.store.dynamodb.scripted import throttled
 
@@ -22,11 +31,39 @@ RECORD = Record(Collection.CONNECTION, b"c1", b"data")
 
 
 class Losing(ScriptedClient):
-    """Loses the answers of the next writes: makes them, and says that nothing came back."""
+    """Loses answers of writes.
+
+    Attributes:
+        lost: how many of the next ones: they are made, and nothing comes back.
+        held: how many of the next ones are on their way for long: their sender hears nothing, and
+            they arrive when they are let go.
+    """
 
     lost = 0
+    held = 0
+
+    def __init__(self, behind: Client) -> None:
+        super().__init__(behind=behind)
+        self._behind = behind
+        self._on_their_way: list[tuple[str, Payload]] = []
+
+    async def arrive(self) -> list[str]:
+        """Let what is on its way arrive, for a second time too; return how it is answered."""
+        answers: list[str] = []
+        for operation, payload in self._on_their_way:
+            try:
+                await self._behind.call(operation, payload)
+            except ServiceError as error:
+                answers.append(error.code)
+            else:
+                answers.append("done")
+        return answers
 
     async def call(self, operation: str, payload: Payload) -> Payload:
+        if self.held and operation in ("PutItem", "UpdateItem", "TransactWriteItems"):
+            self.held -= 1
+            self._on_their_way.append((operation, payload))
+            raise AnswerLost("time-out")
         answer = await super().call(operation, payload)
         if self.lost and operation in ("PutItem", "UpdateItem", "TransactWriteItems"):
             self.lost -= 1
@@ -41,7 +78,7 @@ def real(ministack: str) -> Client:
 
 @pytest.fixture
 def client(real: Client) -> Losing:
-    return Losing(behind=real)
+    return Losing(real)
 
 
 @pytest.fixture
@@ -74,6 +111,70 @@ async def test_a_commit_that_never_arrived_is_fenced_off(
         await store.commit(life.id, made, expected=1)
     assert await reconcile(store, life.id, made, 1) == Verdict(applied=False)
     assert (await life.head()).version == 2
+
+
+async def test_a_write_that_arrives_after_it_was_given_up_is_refused(
+    store: DynamoDBStore, client: Losing
+) -> None:
+    life = await begin(store)
+    made = changes(state=b"late")
+    client.held = 1
+    with pytest.raises(OutcomeUnknown):
+        await store.commit(life.id, made, expected=1)
+    assert await reconcile(store, life.id, made, 1) == Verdict(applied=False)
+    assert await client.arrive() == ["ConditionalCheckFailedException"]
+    assert (await life.head()).state == b"{}"
+
+
+async def test_a_transaction_that_arrives_after_its_repetition_does_nothing(
+    store: DynamoDBStore, client: Losing
+) -> None:
+    life = await begin(store)
+    client.held = 1
+    made = changes(
+        appends=(Append(Collection.MESSAGE, b"x"),), puts=(RECORD,), counters={"n": 1}, touch=True
+    )
+    assert await store.commit(life.id, made, expected=1) == 2
+    await life.store.commit(life.id, changes(counters={"n": 5}), expected=None)
+    assert await client.arrive() == ["done"]
+    head = await life.head()
+    assert (head.version, head.counters, head.sequences) == (2, {"n": 6}, {"q": 1})
+    assert len(await store.records(life.id, Collection.MESSAGE)) == 1
+
+
+async def test_a_creation_that_arrives_again_begins_nothing(
+    store: DynamoDBStore, client: Losing
+) -> None:
+    where = address()
+    life, made = life_of(where), changes(create=Creation(where, 1.0), state=b"new")
+    client.held = 1
+    with pytest.raises(OutcomeUnknown):
+        await store.commit(life, made, expected=0)
+    assert await reconcile(store, life, made, 0) == Verdict(applied=True, version=1)
+    assert await client.arrive() == ["ConditionalCheckFailedException"]
+    await store.commit(life, changes(destroyed_at=2.0), expected=1)
+    assert await client.arrive() == ["ConditionalCheckFailedException"]
+    assert await store.drain(life)
+    assert await client.arrive() == ["ConditionalCheckFailedException"]
+    assert await reconcile(store, life, made, 0) == Verdict(applied=None)
+    assert await store.load(where) is None
+    # Nor does it when another life has come and gone.
+    other = await begin(store, where)
+    await other.destroy()
+    assert await store.drain(other.id)
+    assert await client.arrive() == ["ConditionalCheckFailedException"]
+    assert await reconcile(store, life, made, 0) == Verdict(applied=None)
+
+
+async def test_a_large_state_that_lost_its_answer_is_whole(
+    store: DynamoDBStore, client: Losing
+) -> None:
+    life = await begin(store, state=bytes(500_000))
+    client.held, client.lost = 1, 1
+    state = b"\1" * 900_000
+    assert await life.commit(state=state) == 2
+    assert await client.arrive() == ["done"]
+    assert (await life.head()).state == state
 
 
 async def test_a_transaction_that_lost_its_answer_counts_once(
