@@ -42,7 +42,7 @@ LAMBDAS: Final = (Cell("lambda", "sqlite", "json"),)
 CELLS: Final = (*RIGS, *SERVERS, *LAMBDAS)
 
 # Why a test is left out of the cells on Lambda.
-IN_MEMORY: Final = pytest.mark.not_on_lambda("what one call waits for is in one process's memory")
+IN_MEMORY: Final = pytest.mark.not_on_lambda("it counts on the memory of one process")
 RESIDENT: Final = pytest.mark.not_on_lambda("nothing runs while nobody calls")
 UNEXPLAINED_CLOSE: Final = pytest.mark.not_on_lambda("API Gateway closes with no code of ours")
 WITHIN_128_KB: Final = pytest.mark.not_on_lambda("API Gateway takes text, 32 KB in, 128 KB out")

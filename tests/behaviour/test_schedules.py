@@ -4,6 +4,7 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.timely import Dreamer, Planner
+from tests.behaviour.cells import IN_MEMORY
 from tests.behaviour.world import Ear, RigWorld, World
 
 
@@ -127,6 +128,7 @@ async def test_a_sleeping_actor_is_woken(world: World) -> None:
     await world.eventually(planner.read, lambda lines: lines == ["tea"])
 
 
+@IN_MEMORY
 async def test_hooks_plan_too(world: World) -> None:
     dreamer = world.client.get_or_create(Dreamer, world.key)
     await world.eventually(dreamer.read, lambda lines: lines == ["wake", "created"])
