@@ -3,8 +3,10 @@ import { createClient } from "rivetkit/client";
 
 const client = createClient({ endpoint: process.argv[2], encoding: "json" });
 const counter = client.counter.getOrCreate(["my-counter"]);
-
-console.log("returned:", await counter.increment(3));
 console.log("returned:", await counter.increment());
+
+const connection = counter.connect();
+connection.on("changed", (count) => console.log("changed:", count));
+console.log("returned:", await connection.increment(3));
 
 await client.dispose();

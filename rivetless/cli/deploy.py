@@ -11,11 +11,14 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from rivetless.cli import costs
 from rivetless.cli.template import Template, read_template
+from rivetless.clock import Clock, SystemClock
 from rivetless.frozen import frozen
 
 __all__ = ["Deployment", "NoSam", "deploy", "plan"]
@@ -48,7 +51,7 @@ class Deployment:
     ask: bool = True
 
 
-def deploy(deployment: Deployment, *, dry_run: bool = False) -> int:
+def deploy(deployment: Deployment, *, dry_run: bool = False, clock: Clock | None = None) -> int:
     """Print the plan; unless it is a dry run, build and deploy. Return the exit status.
 
     Raises:
@@ -57,6 +60,7 @@ def deploy(deployment: Deployment, *, dry_run: bool = False) -> int:
         NoSam: AWS's SAM CLI is not installed.
     """
     template = read_template(deployment.template)
+    deployment = _released(deployment, template, clock or SystemClock())
     print("\n".join(plan(deployment, template)))
     if dry_run:
         return 0
@@ -73,6 +77,14 @@ def deploy(deployment: Deployment, *, dry_run: bool = False) -> int:
         if status != 0:
             return status
     return 0
+
+
+def _released(deployment: Deployment, template: Template, clock: Clock) -> Deployment:
+    """Tell this deployment from others: a template that publishes versions asks for it."""
+    if "Release" not in template.body.get("Parameters", {}):
+        return deployment
+    now = f"{datetime.fromtimestamp(clock.now(), UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return replace(deployment, parameters={"Release": now, **deployment.parameters})
 
 
 def commands(deployment: Deployment, sam: str) -> Iterator[Sequence[str]]:

@@ -8,6 +8,7 @@ these.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -21,7 +22,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.request import Request, urlopen
 
-from tests.ministack import serving
+from tests.infra.front import fronted
+from tests.ministack import free_port, serving
 
 ROOT: Final = Path(__file__).parents[2]
 CLIENT: Final = ROOT / "adapters" / "aws_lambda" / "client.mjs"
@@ -82,10 +84,34 @@ def service(name: str, endpoint: str) -> Any:
     )
 
 
+def deploy_with_sockets(template: Path, endpoint: str) -> dict[str, str]:
+    """Deploy so that a local AWS can do all that it is able to do; return the stack's outputs.
+
+    Its API Gateway puts no frames into queues, and its host is known once the API is there.
+    """
+    outputs = deploy(template, endpoint, "OrderedFrames=false")
+    management = f"{endpoint}/_aws/execute-api/{_api(outputs, 'WebSocketApi')}/live"
+    return deploy(template, endpoint, "OrderedFrames=false", f"SocketsEndpoint={management}")
+
+
 def http_endpoint(endpoint: str, outputs: Mapping[str, str]) -> str:
     """Return where a local AWS serves the function URL."""
-    host = outputs["FunctionUrl"].split("/")[2]
-    return f"{endpoint}/_aws/lambda-url/{host.partition('.')[0]}"
+    return f"{endpoint}/_aws/lambda-url/{_api(outputs, 'FunctionUrl')}"
+
+
+def api_endpoint(endpoint: str, outputs: Mapping[str, str]) -> str:
+    """Return where a local AWS serves the HTTP API."""
+    return f"{endpoint}/_aws/execute-api/{_api(outputs, 'HttpApi')}/$default"
+
+
+def sockets_endpoint(endpoint: str, outputs: Mapping[str, str]) -> str:
+    """Return where a local AWS serves the WebSocket API."""
+    url = f"{endpoint}/_aws/execute-api/{_api(outputs, 'WebSocketApi')}/live"
+    return url.replace("http", "ws", 1)
+
+
+def _api(outputs: Mapping[str, str], name: str) -> str:
+    return outputs[name].split("/")[2].partition(".")[0]
 
 
 def drive(endpoint: str, folder: Path) -> str:
@@ -133,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Deploy and keep running, or drive what is deployed."""
     parser = argparse.ArgumentParser(prog="scripts/local-aws")
     parser.add_argument("command", nargs="?", choices=("deploy", "drive"), default="deploy")
-    parser.add_argument("--port", type=int, default=4566)
+    parser.add_argument("--port", type=int, default=6420)
     arguments = parser.parse_args(argv)
     if arguments.command == "drive":
         if not _ENDPOINT.exists():
@@ -150,21 +176,27 @@ def _serve(port: int) -> int:
     # The same way out for both signals, so that the local AWS ends with us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with serving(folder, port) as endpoint:
-            sys.stdout.write("building and deploying, half a minute\n")
-            outputs = deploy(build(_WORK / "build"), endpoint)
-            url = http_endpoint(endpoint, outputs)
-            _ENDPOINT.write_text(url, encoding="utf-8")
+        with serving(folder, free_port()) as endpoint:
+            sys.stdout.write("building and deploying, a minute\n")
+            sys.stdout.flush()
+            outputs = deploy_with_sockets(build(_WORK / "build"), endpoint)
             for name, value in outputs.items():
                 sys.stdout.write(f"{name + ':':<18}{value}\n")
-            sys.stdout.write(f"\nserved at {url}\nin another terminal: scripts/local-aws drive\n")
-            sys.stdout.flush()
-            signal.pause()
+            asyncio.run(_front(endpoint, outputs, port))
     except KeyboardInterrupt:
         return 130
     finally:
         _ENDPOINT.unlink(missing_ok=True)
     return 0
+
+
+async def _front(endpoint: str, outputs: Mapping[str, str], port: int) -> None:
+    http, sockets = http_endpoint(endpoint, outputs), sockets_endpoint(endpoint, outputs)
+    async with fronted(http, sockets, port) as url:
+        _ENDPOINT.write_text(url, encoding="utf-8")
+        sys.stdout.write(f"\nserved at {url}\nin another terminal: scripts/local-aws drive\n")
+        sys.stdout.flush()
+        await asyncio.get_running_loop().create_future()
 
 
 if __name__ == "__main__":

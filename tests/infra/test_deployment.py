@@ -1,12 +1,24 @@
 """The template, deployed to a local AWS as it is, serves actors."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rivetless.store.dynamodb import DynamoDBStore, table
-from tests.infra.deployment import build, deploy, drive, get, http_endpoint, service
+from tests.infra.deployment import (
+    api_endpoint,
+    build,
+    deploy_with_sockets,
+    drive,
+    get,
+    http_endpoint,
+    service,
+    sockets_endpoint,
+)
+from tests.infra.front import fronted
+from tests.ministack import free_port
 
 pytestmark = [
     pytest.mark.aws,
@@ -20,11 +32,13 @@ pytestmark = [
 async def test_the_official_client_counts_in_what_was_deployed(
     ministack: str, tmp_path: Path
 ) -> None:
-    outputs = deploy(build(tmp_path / "build"), ministack)
-    url = http_endpoint(ministack, outputs)
-    assert drive(url, tmp_path / "client").splitlines() == ["returned: 3", "returned: 4"]
-    api = outputs["HttpApi"].split("/")[2].partition(".")[0]
-    assert get(f"{ministack}/_aws/execute-api/{api}/$default/metadata")["runtime"] == "rivetkit"
+    built = await asyncio.to_thread(build, tmp_path / "build")
+    outputs = await asyncio.to_thread(deploy_with_sockets, built, ministack)
+    http, sockets = http_endpoint(ministack, outputs), sockets_endpoint(ministack, outputs)
+    async with fronted(http, sockets, free_port()) as url:
+        told = await asyncio.to_thread(drive, url, tmp_path / "client")
+    assert told.splitlines() == ["returned: 1", "changed: 4", "returned: 4"]
+    assert get(f"{api_endpoint(ministack, outputs)}/metadata")["runtime"] == "rivetkit"
 
     # The counter is in the table, which is as the store would have made it.
     deployed = DynamoDBStore(outputs["Table"], endpoint=ministack)

@@ -146,6 +146,17 @@ def test_nothing_is_declared_and_not_used() -> None:
         assert name in conditions or name in used, name
 
 
+def test_versions_are_published_for_what_needs_them_alone() -> None:
+    template = read()
+    # SAM's way to publish misses what only parameters change: old memory, old log level.
+    assert "AutoPublishAlias" not in set(strings(template))
+    version = template["Resources"]["HttpVersion"]
+    assert version["Condition"] == "HasVersion"
+    assert version["Properties"]["Description"] == {"Ref": "Release"}
+    needs = [{"Condition": "HasSnapshots"}, {"Condition": "IsKeptWarm"}]
+    assert template["Conditions"]["HasVersion"] == {"Fn::Or": needs}
+
+
 def test_alarms_and_the_dashboard_show_what_there_is() -> None:
     template = read()
     body = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Final
@@ -9,8 +10,9 @@ from typing import Final
 import pytest
 
 from rivetless.cli import main
-from rivetless.cli.deploy import Deployment, commands
+from rivetless.cli.deploy import Deployment, commands, deploy
 from rivetless.cli.template import TemplateError, read_template
+from rivetless.testing.clock import FakeClock
 
 ROOT: Final = Path(__file__).parents[3]
 TEMPLATE: Final = ROOT / "template.yaml"
@@ -137,7 +139,9 @@ def test_sam_builds_and_deploys(
     assert len(lines) == runs
     assert all(line.startswith("0 ") for line in lines)
     assert "--region eu-west-1" in lines[-1]
-    assert "--parameter-overrides Memory=1024" in lines[-1]
+    release, memory = lines[-1].partition("--parameter-overrides ")[2].split()
+    assert re.fullmatch(r"Release=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", release)
+    assert memory == "Memory=1024"
 
 
 def test_it_asks_unless_it_is_told_not_to() -> None:
@@ -151,3 +155,16 @@ def test_it_asks_unless_it_is_told_not_to() -> None:
     assert "--confirm-changeset" in last(ask=True)
     assert "--no-confirm-changeset" in last(ask=False)
     assert last(ask=True)[-2:] == ["--profile", "p"]
+
+
+def test_a_release_is_the_time_unless_it_is_given(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(template: Path, **parameters: str) -> str:
+        deployment = Deployment(template=template, stack="mine", parameters=parameters)
+        assert deploy(deployment, dry_run=True, clock=FakeClock()) == 0
+        return capsys.readouterr().out
+
+    assert re.search(r"Release +2023-11-14T22:13:20Z", told(TEMPLATE))
+    assert re.search(r"Release +mine", told(TEMPLATE, Release="mine"))
+    assert "Release" not in told(small, Name="x")
