@@ -37,6 +37,7 @@ class Sweeper:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._timer: Timer | None = None
+        self._sweeping = False
 
     def start(self) -> None:
         """Sweep at once and every ``INTERVAL`` from now on."""
@@ -50,7 +51,15 @@ class Sweeper:
 
     def _fire(self) -> None:
         self._timer = self._runtime.clock.call_later(INTERVAL, self._fire)
-        self._runtime.begin(self.sweep())
+        if not self._sweeping:
+            self._sweeping = True
+            self._runtime.begin(self._pass())
+
+    async def _pass(self) -> None:
+        try:
+            await self.sweep()
+        finally:
+            self._sweeping = False
 
     def _go_on(self, seconds: float) -> None:
         """Make the next pass earlier: this one did not get to everything."""

@@ -13,7 +13,9 @@ async def die(world: RigWorld) -> tuple[Planner, list[list[Any]]]:
     await planner.wobble_later()
 
     async def look() -> list[list[Any]]:
-        await world.rig.advance(600)
+        for _, _, _, run_at in await planner.planned():
+            # Each time it has failed: until then time stands still.
+            await world.rig.advance(max(float(str(run_at)) - world.rig.clock.now(), 0.0))
         letters: list[list[Any]] = await planner.letters()
         return letters
 
