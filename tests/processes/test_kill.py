@@ -11,6 +11,7 @@ import pytest
 from rivetless.client import Client
 from tests.behaviour.actors.meeting import JoinParams, Room
 from tests.behaviour.world import NO_TLS
+from tests.ministack import make_table
 from tests.processes.load import Load
 from tests.processes.zygote import ForkedServer, Zygote
 
@@ -59,7 +60,17 @@ async def test_connections_of_a_dead_server_are_cleared_away(tmp_path: Path) -> 
 async def test_kills_under_load_lose_and_double_nothing(
     tmp_path: Path, servers: int, kills: int
 ) -> None:
-    where = f"sqlite:{tmp_path / 'actors.db'}"
+    await kill_under_load(f"sqlite:{tmp_path / 'actors.db'}", tmp_path, servers, kills)
+
+
+@pytest.mark.aws
+async def test_nor_do_they_over_dynamodb(tmp_path: Path, ministack: str) -> None:
+    where = f"dynamodb:{make_table(ministack)}?endpoint={ministack}"
+    await kill_under_load(where, tmp_path, servers=2, kills=6)
+
+
+async def kill_under_load(where: str, tmp_path: Path, servers: int, kills: int) -> None:
+    """Kill servers of a store while they are called; check that what they said is so."""
     running = [ForkedServer(APP, where, tmp_path / f"{number}.txt") for number in range(servers)]
     rng = random.Random(7)
     async with AsyncExitStack() as stack:
