@@ -203,6 +203,7 @@ class LambdaProcess:
         if runtime is None or await runtime.settle(end):
             return
         self._runtime = None
+        runtime.abandon()
         me = asyncio.current_task()
         left = {task for task in asyncio.all_tasks() if task is not me}
         _log.warning("%d tasks went on at the end of the invocation; they are cancelled", len(left))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import pytest
@@ -41,6 +42,15 @@ class Sleeper(Actor[int], name="counter"):
         self.began.append("work")
         await asyncio.Event().wait()
         self.ended.append("work")
+
+    @action
+    async def linger_on(self) -> None:
+        self.wait_until(self.stubborn_work())
+
+    async def stubborn_work(self) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
 
     @action
     async def hang(self) -> None:
@@ -146,6 +156,20 @@ def test_work_without_an_end_ends_with_the_invocation(
     assert not asyncio.all_tasks(function.handler._loop)
     assert "they are cancelled" in caplog.text
     assert function.call("increment")["output"] == 1
+
+
+def test_work_that_cannot_be_cancelled_is_told(
+    make_function: MakeFunction, caplog: pytest.LogCaptureFixture
+) -> None:
+    function = make_function(Sleeper, clock=SystemClock())
+    function.call("linger_on", seconds=SHORT)
+    assert "do not end" in caplog.text
+    assert function.call("increment")["output"] == 1
+    loop = function.handler._loop
+    assert loop is not None
+    (task,) = asyncio.all_tasks(loop)
+    task.cancel()
+    loop.run_until_complete(asyncio.wait((task,)))
 
 
 def test_a_call_that_takes_too_long_is_given_up_in_time(make_function: MakeFunction) -> None:

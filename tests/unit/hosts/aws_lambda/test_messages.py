@@ -6,11 +6,18 @@ from typing import Any
 
 import pytest
 
+from rivetless.hosts.aws_lambda.doorbells import AwsDoorbells
+from rivetless.hosts.aws_lambda.handler import LambdaHost, aws_lambda
+from rivetless.hosts.aws_lambda.process import LambdaProcess
 from rivetless.hosts.aws_lambda.settings import Settings
+from rivetless.registry import setup
 from rivetless.store.memory import MemoryStore
+from rivetless.testing.clock import FakeClock
 from rivetless.testing.stores import CountingStore
 from tests.unit.hosts.aws_lambda.functions import (
     ACTOR_ID,
+    Context,
+    Counter,
     Function,
     MakeFunction,
     recorded,
@@ -126,6 +133,43 @@ def test_without_a_store_callers_are_told_to_try_again(
     function = make_function(store="dynamodb:", settings=Settings())
     assert function.call("increment")["error"]["code"] == "service_unavailable"
     assert "names no table" in caplog.text
+
+
+def test_a_function_that_was_told_no_store_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    handler = aws_lambda(setup(use=[Counter]), settings=Settings(), json_logs=False, metrics=False)
+    answer: Any = handler(recorded("direct_call"), Context())
+    handler.close()
+    assert answer["error"]["code"] == "service_unavailable"
+    assert "Set RIVETLESS_STORE" in caplog.text
+
+
+def test_doorbells_are_those_of_the_environment(caplog: pytest.LogCaptureFixture) -> None:
+    environ = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "RIVETLESS_STORE": "memory:",
+        "RIVETLESS_WAKE_QUEUE_URL": "http://127.0.0.1:9/123456789012/wakes",
+    }
+    process = LambdaProcess(setup(use=[Counter]), Settings.read(environ), clock=FakeClock())
+    handler = LambdaHost(process)
+    assert handler(recorded("eventbridge_rule"), Context()) is None
+    assert isinstance(process._doorbells, AwsDoorbells)
+    assert caplog.records == []
+    handler.close()
+
+
+def test_half_of_what_schedules_need_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    environ = {
+        "RIVETLESS_STORE": "memory:",
+        "RIVETLESS_WAKE_QUEUE_URL": "http://127.0.0.1:9/123456789012/wakes",
+        "RIVETLESS_SCHEDULE_GROUP": "actors",
+    }
+    handler = aws_lambda(
+        setup(use=[Counter]), settings=Settings.read(environ), json_logs=False, metrics=False
+    )
+    answer: Any = handler(recorded("direct_call"), Context())
+    handler.close()
+    assert answer["error"]["code"] == "service_unavailable"
+    assert "RIVETLESS_SCHEDULE_ROLE_ARN" in caplog.text
 
 
 def test_an_event_that_nobody_knows_is_described_by_its_keys_alone(
