@@ -302,6 +302,7 @@ def fixed_limits() -> str:
     from rivetless.actor import cadence, cron
     from rivetless.gateway import management, metadata
     from rivetless.hosts import listener, local, peers
+    from rivetless.hosts.aws_lambda import http
     from rivetless.runtime import dead, schedules, waking
 
     rows: list[tuple[str, str, str]] = [
@@ -378,6 +379,16 @@ def fixed_limits() -> str:
             "frame that the Python client takes",
             _bytes(network.MAX_FRAME_BYTES),
             "the socket closes",
+        ),
+        (
+            "answer of a Lambda function; behind a load balancer",
+            f"{_bytes(http.MAX_ANSWER)}; {_bytes(http.MAX_ANSWER_ALB)}",
+            "`message.outgoing_too_long`",
+        ),
+        (
+            "time of a request behind API Gateway",
+            f"{http.API_GATEWAY_WAITS:g} s",
+            "`actor.outcome_unknown`",
         ),
         ("batch of pushes between processes", _bytes(listener.MAX_BATCH_BYTES), ""),
         (
