@@ -1,6 +1,8 @@
 """Who listens to an actor's events: what it takes to find out, and that nobody is missed."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 
@@ -8,8 +10,10 @@ from rivetless import Actor, Event, action
 from rivetless.keys import Address
 from rivetless.runtime.commands import ByKey, CloseConnection, OpenConnection, Subscribe
 from rivetless.store.base import Collection
-from rivetless.testing.stores import Fault
+from rivetless.testing.stores import Fault, StoreWrapper
 from tests.unit.runtime.worlds import Process, World
+
+T = TypeVar("T")
 
 TARGET = ByKey(Address("default", "hall", ("a",)), create=True)
 
@@ -126,6 +130,28 @@ async def test_a_connection_that_closes_reads_its_own_subscriptions() -> None:
     assert keys == [b"c2\0other", b"c2\0said"]
     await process.call("hall", "say", "hi")
     assert told(process)[-1] == ("c2",)
+
+
+class Rows(StoreWrapper):
+    """Counts the records that are read: DynamoDB is paid by their size."""
+
+    rows = 0
+
+    async def _call(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
+        answer = await call()
+        self.rows += len(answer) if verb == "records" and isinstance(answer, list) else 0
+        return answer
+
+
+async def test_a_connection_that_closes_reads_nobody_elses_subscriptions() -> None:
+    world = await World.open(Hall)
+    process = world.process()
+    for number in range(50):
+        life = await connect(process, f"c{number}")
+        await listen(process, life, f"c{number}")
+    rows = world.store.inner = Rows(world.faults)
+    await process.runtime.dispatch(CloseConnection(life, "c7"))
+    assert rows.rows == 2  # itself, and what it listens to
 
 
 async def test_who_listens_no_more_leaves_nothing_behind() -> None:

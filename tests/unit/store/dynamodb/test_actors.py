@@ -163,18 +163,6 @@ async def test_connections(world: World) -> None:
     assert writes == 12.0
 
 
-async def test_a_connection_that_closes_pays_for_itself_only(world: World) -> None:
-    """All subscriptions of an actor were read once: 1 unit for each 4 KB of them."""
-    event = "a rather long name of an event, so that many of them take some room" * 3
-    for number in range(40):
-        await world.connect(f"c{number}")
-        await world.listen(f"c{number}", event)
-    await world.used()
-    await world.close("c1")
-    _, reads, _ = await world.used()
-    assert reads == 2.0
-
-
 def _without_sweeps(requests: dict[str, int]) -> dict[str, int]:
     """Leave out what a new process looks for."""
     return {name: count for name, count in requests.items() if name != "Query"}
