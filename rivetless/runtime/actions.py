@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from rivetless import errors
 from rivetless.actor.context import make_request
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
     from rivetless.runtime.turn import ActorTurn
     from rivetless.store.base import Head
+
+
+MARGIN: Final = 0.5
+"""Seconds that an action of the actor's own leaves its host to say how it went."""
 
 
 class Actions:
@@ -140,6 +144,9 @@ class Actions:
                     await finish(turn)
 
         timeout = action.timeout or definition.options.action_timeout
+        if wake.deadline is not None:
+            # What a host would cut off without a word fails instead, and is tried again.
+            timeout = min(timeout, max(wake.deadline - runtime.clock.now() - MARGIN, 0.0))
         return Job(
             definition,
             body,

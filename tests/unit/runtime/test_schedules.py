@@ -374,6 +374,23 @@ async def test_a_host_without_time_goes_on_later() -> None:
     assert [(ring.at, ring.hops) for ring in bells.rings] == [(None, 1)]
 
 
+async def test_what_a_host_would_cut_off_is_a_failure() -> None:
+    world = await World.open(Diary)
+    GATES["slow"] = asyncio.Event()
+    process = world.process(Bells())
+    await process.call("diary", "plan_by_name", "slow")
+    head = await head_of(world)
+    wake = Wake(head.actor_id, deadline=world.clock.now() + 10)
+    work = asyncio.create_task(process.runtime.dispatch(wake))
+    await world.clock.advance(9.4)
+    assert not work.done()
+    await world.clock.advance(0.2)
+    await work
+    # It is planned anew, a second from when it failed.
+    assert (await head_of(world)).alarm == pytest.approx(world.clock.now() + 1, abs=0.2)
+    process.runtime.abandon()
+
+
 # -- processes that stay ---------------------------------------------------------------------------
 
 
