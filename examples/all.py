@@ -1,10 +1,12 @@
 """The actors of all examples in one registry: what ``scripts/dev`` serves."""
 
+from examples.ai_agent.app import Agent
 from examples.auth.app import Document
 from examples.chat.app import ChatRoom, Directory
 from examples.concepts.app import registry as concepts
 from examples.cron_digest.app import Reader
 from examples.fastapi.app import Shopper
+from examples.queue_worker.app import Shop, Thumbnailer
 from examples.quickstart.app import Counter
 from examples.raw_http.app import Album
 from examples.raw_websocket.app import SensorHub
@@ -20,8 +22,11 @@ registry = setup(
         Person,
         Reader,
         Album,
+        Agent,
         SensorHub,
+        Shop,
         Shopper,
+        Thumbnailer,
         *(definition.cls for definition in concepts.definitions.values()),
     ]
 )

@@ -375,10 +375,22 @@ class Pumps:
         again = None
         if end is End.STOPPED or pump.again_at is not None:
             again = pump.again
-        elif end is End.PARKED and not await pump.take_back_mark():
+        elif end is End.PARKED and not (
+            await self._is_drained(cell) and await pump.take_back_mark()
+        ):
             again = Ring(head.actor_id, None, command.hops + 1)
         if again is not None and cell.known:
             runtime.alarms.ring(again)
+
+    async def _is_drained(self, cell: Cell) -> bool:
+        """Whether nothing has come since the loop last looked.
+
+        Whoever sent it may have found that the loop ran here, and left it to this process.
+        """
+        head = await self._runtime.store.load(cell.address)
+        if head is None or cell.inbox is None or not cell.known or head.actor_id != cell.actor_id:
+            return True
+        return head.sequences.get(Collection.MESSAGE, 0) <= cell.inbox.last
 
     async def _reminded(self, entry: Dispatch) -> None:
         """The sweeper has found messages that nobody seems to care for."""

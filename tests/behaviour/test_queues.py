@@ -7,6 +7,7 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.queueing import Mail, Postman, Task, Tiny, Worker
+from tests.behaviour.cells import IN_MEMORY
 from tests.behaviour.world import ServerWorld, World
 
 
@@ -173,6 +174,7 @@ async def test_destroy_ends_a_wait(world: World) -> None:
     assert aborted.value.name == "actor.aborted"
 
 
+@IN_MEMORY
 async def test_sleep_ends_a_wait(world: World) -> None:
     mail = world.client.get_or_create(Mail, world.key)
     waiting = asyncio.ensure_future(mail.wait_forever())

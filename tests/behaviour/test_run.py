@@ -8,13 +8,14 @@ import pytest
 from rivetless import ActorError
 from tests.behaviour.actors.living import Journal
 from tests.behaviour.actors.queueing import Brief, Streamer, Task, Ticker, Worker
+from tests.behaviour.cells import IN_MEMORY, RESIDENT
 from tests.behaviour.world import Ear, RigWorld, World
 
 
 async def test_a_loop_begins_with_the_actor(world: World) -> None:
     ticker = world.client.get_or_create(Ticker, world.key)
     count, lines = await world.eventually(ticker.read, lambda seen: seen[0] > 2)
-    assert lines == ["wake"]
+    assert set(lines) == {"wake"}
     assert count > 2
 
 
@@ -23,8 +24,9 @@ async def test_messages_are_consumed_in_order(world: World) -> None:
     for number in range(3):
         await world.client.send(worker, Worker.notes, str(number))
     await worker.fill(3)
-    lines = await world.eventually(worker.read, lambda lines: len(lines) == 7)
-    assert lines == ["wake", *(f"note:{n}" for n in (0, 1, 2, 0, 1, 2))]
+    lines = await world.eventually(worker.read, lambda lines: lines.count("note:2") == 2)
+    notes = [line for line in lines if line.startswith("note")]
+    assert notes == [f"note:{n}" for n in (0, 1, 2, 0, 1, 2)]
     assert await worker.counted() == 6
 
 
@@ -52,6 +54,7 @@ async def test_events_of_a_loop_come_with_its_commit(world: World) -> None:
         assert "task:a" in await worker.read()
 
 
+@RESIDENT
 async def test_a_loop_that_waits_lets_the_actor_sleep(world: World) -> None:
     worker = world.client.get_or_create(Worker, world.key)
     await world.client.send(worker, Worker.notes, "a")
@@ -84,6 +87,7 @@ async def test_a_process_that_forgets_goes_on(world: World) -> None:
     assert await worker.counted() == 5
 
 
+@RESIDENT
 @pytest.mark.parametrize("how", ["returns", "fails"])
 async def test_a_loop_that_ends_is_not_begun_again_at_once(world: World, how: str) -> None:
     brief = world.client.get_or_create(Brief, [how, world.key])
@@ -97,6 +101,7 @@ async def test_a_loop_that_ends_is_not_begun_again_at_once(world: World, how: st
     assert lines == ["wake", "run", "sleep", "wake", "run"]
 
 
+@RESIDENT
 async def test_a_loop_may_put_its_actor_to_sleep(world: World) -> None:
     brief = world.client.get_or_create(Brief, ["sleeps", world.key])
     await brief.read()
@@ -140,6 +145,7 @@ async def test_what_fails_is_tried_again_and_then_a_dead_letter(rig_world: RigWo
     assert await worker.counted() == 1
 
 
+@IN_MEMORY
 async def test_tokens_flow_while_a_message_is_worked_on(world: World) -> None:
     streamer = world.client.get_or_create(Streamer, world.key)
     async with world.client.connect(world.client.get_or_create("streamer", world.key)) as conn:

@@ -1,0 +1,24 @@
+"""Send pictures to the worker. Usage: python -m examples.queue_worker.client [endpoint]"""
+
+import asyncio
+import sys
+
+from examples.queue_worker.app import Picture, Thumbnailer
+from rivetless import Client
+
+
+# --8<-- [start:client]
+async def main(endpoint: str) -> str:
+    async with Client(endpoint) as client:
+        worker = client.get_or_create(Thumbnailer, "ann", params={"customer": "ann"})
+        await client.send(worker, Thumbnailer.notes, "hello")
+        picture = Picture(url="https://example.com/cat.jpg", width=64)
+        thumbnail = await client.send_and_wait(worker, Thumbnailer.pictures, picture, timeout=10)
+        return thumbnail.url
+
+
+# --8<-- [end:client]
+
+if __name__ == "__main__":
+    found = asyncio.run(main(*sys.argv[1:2] or ["http://localhost:6420"]))
+    sys.stdout.write(f"{found}\n")
