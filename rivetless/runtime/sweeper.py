@@ -94,7 +94,7 @@ class Sweeper:
                 await runtime.outgoings.dispatch_old(head)
             if head.destroyed_at is not None:
                 await runtime.lifecycle.drain(due.actor_id)
-            elif runtime.alarms.local and (keeper := runtime.keepers.get(head.address.namespace)):
+            elif (keeper := runtime.keepers.get(head.address.namespace)) is not None:
                 if due.at <= now:
                     await keeper.tend(head)
             elif (ring := runtime.alarms.overdue(head)) is not None:

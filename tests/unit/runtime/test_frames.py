@@ -1,7 +1,7 @@
 """Commands of connections that a queue delivers: again, or before their time."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ from rivetless.actor.context import Conn, RawWebSocket
 from rivetless.errors import ActorError
 from rivetless.keys import Address, actor_id
 from rivetless.runtime import replies
-from rivetless.runtime.alarms import GRACE, LocalDoorbells
 from rivetless.runtime.commands import (
     ByKey,
     CallAction,
@@ -24,7 +23,6 @@ from rivetless.runtime.commands import (
     Subscribe,
     Wake,
 )
-from rivetless.runtime.ports import Ring
 from rivetless.store.base import Changes, Collection, Creation, Head
 from tests.unit.runtime.worlds import Process, World
 
@@ -210,22 +208,8 @@ async def test_its_keeper_looks_after_it(world: World) -> None:
             tended.append(head)
 
     await hide(world, world.clock.now())
-    runtime = world.process(LocalDoorbells(world.clock)).runtime
+    runtime = world.process().runtime
     runtime.keepers["$sockets"] = Keeper()
     await runtime.sweeper.sweep()
     await runtime.dispatch(Wake(HIDDEN_ID))
     assert [head.address for head in tended] == [HIDDEN, HIDDEN]
-
-
-async def test_where_rings_outlive_processes_the_sweeper_rings_for_it(world: World) -> None:
-    rings: list[Ring] = []
-
-    class Bells:
-        async def ring(self, asked: Sequence[Ring]) -> None:
-            rings.extend(asked)
-
-    await hide(world, world.clock.now() - GRACE)
-    runtime = world.process(Bells()).runtime
-    await runtime.sweeper.sweep()
-    await runtime.settle()
-    assert rings == [Ring(HIDDEN_ID)]

@@ -18,8 +18,6 @@ from rivetless.hosts.aws_lambda.worker import SocketWorker, WorkerOptions
 from rivetless.keys import Address
 from rivetless.protocol import percent
 from rivetless.protocol.headers import subprotocols
-from rivetless.runtime.alarms import GRACE
-from rivetless.runtime.commands import Wake
 from rivetless.runtime.ports import Ring, WakeError
 from rivetless.runtime.runtime import Runtime
 from tests.unit.runtime.worlds import World
@@ -202,7 +200,6 @@ class Function:
         self, sockets: Sockets, *, ordered: bool, keep_alive: bool, origins: list[str] | None
     ) -> None:
         world = sockets.world
-        self._clock = world.clock
         self.routes = Routes(world.store, world.clock)
         self.posts = Posts(sockets.api, self.routes, world.clock)
         self.bells = Bells()
@@ -235,16 +232,6 @@ class Function:
             options=WorkerOptions(ordered=ordered, origins=origins),
         )
         self.work = self.worker.work
-
-    async def sweep(self) -> None:
-        """Do what the sweeper does when rings must be lost, and then what it has rung for."""
-        await self._clock.advance(GRACE)
-        before = len(self.bells.rings)
-        await self.runtime.sweeper.sweep()
-        await self.runtime.settle()
-        for ring in self.bells.rings[before:]:
-            if ring.at is None:
-                await self.runtime.dispatch(Wake(ring.actor_id))
 
     async def _later(self, frame: Frame, delay: float) -> None:
         self.put_off.append((frame, delay))

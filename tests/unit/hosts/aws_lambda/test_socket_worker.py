@@ -281,10 +281,10 @@ async def test_a_disconnect_while_the_connect_is_worked(sockets: Sockets) -> Non
 async def test_marks_of_early_disconnects_are_swept(sockets: Sockets) -> None:
     function = sockets.function(ordered=False)
     await function.work(Disconnect(CID, 1001, ""))
-    await function.sweep()
+    await function.runtime.sweeper.sweep()
     assert await function.routes.find(CID) is not None
     await sockets.clock.advance(601)
-    await function.sweep()
+    await function.runtime.sweeper.sweep()
     assert await function.routes.find(CID) is None
 
 
