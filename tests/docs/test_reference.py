@@ -151,8 +151,8 @@ def test_command_line_has_an_entry(command: str) -> None:
         assert set(action.option_strings) <= told
 
 
-def test_serve_is_dev_without_reload() -> None:
-    assert reference.cli_for("dev").count("\n") == reference.cli_for("serve").count("\n") + 1
+def test_serve_is_dev_without_reload_and_aws() -> None:
+    assert reference.cli_for("dev").count("\n") == reference.cli_for("serve").count("\n") + 2
 
 
 def variables() -> set[str]:

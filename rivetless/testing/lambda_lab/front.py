@@ -1,18 +1,33 @@
 """One address for HTTP and sockets, as CloudFront gives it in ``infra/``.
 
-Requests go to the HTTP API. A WebSocket handshake goes to the WebSocket API, which knows one path
-only; so the URL the client opened travels in the query, by the rule of ``infra/cloudfront``.
+The path says which of the two APIs a request is for. The WebSocket API knows one path only; so the
+URL the client opened travels in the query, by the rule of ``infra/cloudfront``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Final, Literal, TypeAlias
 
 from rivetless.gateway.asgi import Receive, Scope, Send
 from rivetless.testing.lambda_lab.http_api import HttpApi
 from rivetless.testing.lambda_lab.socket_api import SocketApi
+from rivetless.testing.lambda_lab.web import reply_json
 
-__all__ = ["Front"]
+__all__ = ["BEHAVIOURS", "Front"]
+
+Origin: TypeAlias = Literal["http", "sockets"]
+
+BEHAVIOURS: Final[tuple[tuple[str, Origin], ...]] = (
+    ("/gateway/*/action/*", "http"),
+    ("/gateway/*/request/*", "http"),
+    ("/gateway/*/connect", "sockets"),
+    ("/gateway/*/websocket*", "sockets"),
+    ("/connect", "sockets"),
+    ("/websocket*", "sockets"),
+)
+"""CloudFront's behaviours in ``template.yaml``; whatever fits none of them is HTTP."""
 
 
 class Front:
@@ -33,12 +48,27 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one socket."""
+        if scope["type"] not in ("http", "websocket"):
+            return
+        path = scope["raw_path"].decode("latin-1").partition("?")[0]
+        query: str = scope["query_string"].decode("latin-1")
+        origin = _origin(path)
         if scope["type"] == "http":
-            await self._http.serve(scope, receive, send)
-        elif scope["type"] == "websocket":
-            path = scope["raw_path"].decode("latin-1").partition("?")[0]
-            query: str = scope["query_string"].decode("latin-1")
+            if origin == "http":
+                await self._http.serve(scope, receive, send)
+            else:
+                # What infra/cloudfront/rewrite.js answers.
+                await reply_json(send, 404, {"group": "guard", "code": "no_route"})
+        elif path == f"/{self._sockets.stage}":
+            await self._sockets.serve(scope, receive, send, path, query)
+        elif origin == "sockets":
+            query = self._stage_query(f"{path}?{query}" if query else path)
             stage = f"/{self._sockets.stage}"
-            if path != stage:
-                query = self._stage_query(f"{path}?{query}" if query else path)
             await self._sockets.serve(scope, receive, send, stage, query)
+        else:
+            await self._sockets.serve(scope, receive, send, path, query)
+
+
+def _origin(path: str) -> Origin:
+    """Return where CloudFront sends a path: the first pattern that fits counts."""
+    return next((origin for glob, origin in BEHAVIOURS if fnmatchcase(path, glob)), "http")

@@ -33,7 +33,7 @@ APP_VARIABLE: Final = "LAMBDA_LAB_APP"
 """Tells the lab's processes what to run."""
 
 _HANDLER: Final = "rivetless.testing.lambda_entry.handler"
-_STAGE: Final = "prod"
+_STAGE: Final = "live"
 _GROUP: Final = "rivetless"
 _SWEEP: Final = {"rivetless": "sweep"}
 
@@ -46,7 +46,10 @@ class LambdaLab:
     Processes are started by need and driven by AWS's own runtime client, frozen between
     invocations, and killed when their time is over. Clients use ``endpoint`` for HTTP and sockets:
 
-        async with LambdaLab("app:registry") as lab, Client(lab.endpoint) as client:
+        async with (
+            LambdaLab("app:registry") as lab,
+            Client(lab.endpoint, encoding="json") as client,
+        ):
             await client.get_or_create(Counter, "k").increment()
 
     Args:

@@ -114,7 +114,7 @@ class SocketApi:
         function: Function,
         clock: Clock,
         *,
-        stage: str = "prod",
+        stage: str = "live",
         frames: Queue | None = None,
         idle: float = 600.0,
         lifetime: float = 7200.0,
@@ -146,7 +146,7 @@ class SocketApi:
         self.connections[connection.id] = connection
         timer = self._watch(connection)
         try:
-            code, reason = await self._listen(connection)
+            code, reason = await self.listen(connection)
         finally:
             timer[0].cancel()
             del self.connections[connection.id]
@@ -215,7 +215,7 @@ class SocketApi:
             return 504, None
         return _admission(outcome)
 
-    async def _listen(self, connection: Connection) -> tuple[int, str]:
+    async def listen(self, connection: Connection) -> tuple[int, str]:
         """Pass messages on until the socket ends; return how it did."""
         while True:
             message = await connection.receive()

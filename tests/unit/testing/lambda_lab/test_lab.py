@@ -125,35 +125,49 @@ async def test_a_socket_is_answered(new: New, ordered: bool, answer: str) -> Non
         assert ws.subprotocol == "rivet"
         await ws.send("hi")
         assert await ws.recv() == answer
-    async with socket(lab, "/prod") as ws:
+    async with socket(lab, "/live") as ws:
         assert ws.subprotocol is None
+
+
+async def test_the_path_says_what_is_a_socket(new: New, http: httpx.AsyncClient) -> None:
+    lab = await new()
+    for path in ("/connect", "/websocket", "/gateway/x/websocket/a/b?c=d"):
+        async with socket(lab, path):
+            pass
+        assert (await http.get(lab.endpoint + path)).status_code == 404
+    for path in ("/", "/gateway/x/action/connect", "/gateway/x/request/websocket"):
+        with pytest.raises(InvalidStatus) as caught:
+            async with socket(lab, path):
+                pass
+        assert caught.value.response.status_code == 403
+        assert (await http.get(lab.endpoint + path)).json()["rawPath"] == path
 
 
 @pytest.mark.parametrize("status", [401, 403, 503])
 async def test_connect_may_refuse(new: New, status: int) -> None:
     lab = await new()
     with pytest.raises(InvalidStatus) as caught:
-        async with socket(lab, f"/gateway/x?refuse={status}"):
+        async with socket(lab, f"/gateway/x/connect?refuse={status}"):
             pass
     assert caught.value.response.status_code == status
     assert lab.sockets.connections == {}
 
 
 async def test_nothing_can_be_posted_before_connect_has_returned(new: New) -> None:
-    async with socket(await new(), "/gateway/x?early"):
+    async with socket(await new(), "/gateway/x/connect?early"):
         pass
 
 
 @pytest.mark.parametrize(("message", "code"), [(b"binary", 1003), ("x" * (32 * 1024 + 1), 1009)])
 async def test_what_a_client_may_not_send(new: New, message: Any, code: int) -> None:
-    async with socket(await new(), "/gateway/x") as ws:
+    async with socket(await new(), "/gateway/x/connect") as ws:
         await ws.send(message)
         assert await closing_code(ws) == code
 
 
 async def test_a_message_may_be_longer_than_a_frame(new: New) -> None:
     lab = await new(ordered=False)
-    async with socket(lab, "/gateway/x") as ws:
+    async with socket(lab, "/gateway/x/connect") as ws:
         await ws.send(["x" * 30_000] * 4)
         assert await ws.recv() == "x" * 120_000 + "!"
         await ws.send(["x" * 30_000] * 5)
@@ -162,7 +176,7 @@ async def test_a_message_may_be_longer_than_a_frame(new: New) -> None:
 
 async def test_a_route_that_fails_is_told(new: New) -> None:
     lab = await new(ordered=False)
-    async with socket(lab, "/gateway/x") as ws:
+    async with socket(lab, "/gateway/x/connect") as ws:
         await ws.send("fail")
         told = json.loads(await ws.recv())
         assert told["message"] == "Internal server error"
@@ -171,8 +185,8 @@ async def test_a_route_that_fails_is_told(new: New) -> None:
 
 async def test_connections_can_be_managed(new: New, http: httpx.AsyncClient) -> None:
     lab = await new()
-    async with socket(lab, "/gateway/x") as ws:
-        url = f"{lab.services_endpoint}/prod/@connections/{await only(lab)}"
+    async with socket(lab, "/gateway/x/connect") as ws:
+        url = f"{lab.services_endpoint}/live/@connections/{await only(lab)}"
         assert (await http.post(url, content=b"hello", headers=SIGNED)).status_code == 200
         assert await ws.recv() == "hello"
         about = (await http.get(url, headers=SIGNED)).json()
@@ -206,7 +220,7 @@ async def test_connections_can_be_managed(new: New, http: httpx.AsyncClient) -> 
 async def test_sockets_do_not_last(new: New, idle: float, lifetime: float) -> None:
     clock = FakeClock()
     lab = await new(clock=clock, idle=idle, lifetime=lifetime, ordered=False)
-    async with socket(lab, "/gateway/x") as ws:
+    async with socket(lab, "/gateway/x/connect") as ws:
         await only(lab)
         await clock.advance(min(idle, lifetime) - 1)
         assert lab.sockets.connections
