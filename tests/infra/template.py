@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,6 +65,7 @@ def _indented(text: str, indent: str) -> str:
 # -- data ----------------------------------------------------------------------------------------
 
 
+@cache
 def read(path: Path = TEMPLATE) -> Mapping[str, Any]:
     """Return the template, its short forms as long ones."""
     return read_template(path).body

@@ -228,3 +228,56 @@ def test_api_gateway_writes_a_frame_as_the_host_reads_it(body: str) -> None:
         "request": CONTEXT["requestId"],
         "at": int(CONTEXT["requestTimeEpoch"]),
     }
+
+
+# -- CloudFront: which paths go where --------------------------------------------------------------
+
+
+def origin_of(path: str) -> str:
+    """Return where CloudFront sends a path: to the first that fits, `*` taking slashes."""
+    config = read()["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
+    for behavior in config["CacheBehaviors"]:
+        pattern = re.escape(behavior["PathPattern"]).replace(r"\*", ".*")
+        if re.fullmatch(pattern, path):
+            # Exactly the sockets' paths are rewritten.
+            rewritten = "FunctionAssociations" in behavior
+            assert rewritten == (behavior["TargetOriginId"] == "sockets")
+            return str(behavior["TargetOriginId"])
+    return str(config["DefaultCacheBehavior"]["TargetOriginId"])
+
+
+def test_cloudfront_sends_what_clients_open_to_the_websocket_api() -> None:
+    vectors = json.loads((ROOT / "infra" / "cloudfront" / "vectors.json").read_text("utf-8"))
+    paths = {vector["url"].partition("?")[0] for vector in vectors}
+    assert len(paths) >= 3
+    assert {path: origin_of(path) for path in paths} == dict.fromkeys(paths, "sockets")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/metadata",
+        "/actors",
+        "/gateway/counter/action/increment",
+        "/gateway/counter/action/connect",
+        "/gateway/counter/action/websocket",
+        "/gateway/counter/request/a/connect",
+        "/gateway/counter/request/websocket/a",
+        "/gateway/counter/queue/jobs",
+    ],
+)
+def test_cloudfront_sends_the_rest_to_http(path: str) -> None:
+    assert origin_of(path) == "http"
+
+
+def test_cloudfront_passes_everything_on_and_keeps_nothing() -> None:
+    config = read()["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
+    behaviors = [config["DefaultCacheBehavior"], *config["CacheBehaviors"]]
+    for name in ("CachePolicyId", "OriginRequestPolicyId", "ViewerProtocolPolicy"):
+        assert len({behavior[name] for behavior in behaviors}) == 1
+    assert "POST" in config["DefaultCacheBehavior"]["AllowedMethods"]
+    (script,) = resources("AWS::CloudFront::Function").values()
+    stage = re.search(r"var STAGE = '(\w+)'", script["Properties"]["FunctionCode"])
+    assert stage is not None
+    assert stage[1] == read()["Resources"]["SocketsStage"]["Properties"]["StageName"]
