@@ -10,26 +10,30 @@ import pytest
 
 from rivetless.cli.template import read_yaml
 from tests.infra.recording import ACTOR, ADMIN_TOKEN, Call, Invoke, Stack, connect, deliver
-from tests.infra.template import ROOT
+from tests.infra.template import ROOT, resources
 from tests.unit.hosts.aws_lambda.functions import recorded
 
 pytestmark = pytest.mark.aws
 
 POLICIES: Final = ROOT / "infra" / "policies"
 
+FUNCTIONS: Final = frozenset({"http", "sockets", "worker", "sweep"})
+WORKER: Final = frozenset({"worker"})
+EVERYBODY: Final = FUNCTIONS | {"frames", "schedules"}
+
 IN_ITS_NAME: Final[Mapping[str, frozenset[str]]] = {
-    "logs:CreateLogStream": frozenset({"http", "sockets", "worker", "sweep"}),
-    "logs:PutLogEvents": frozenset({"http", "sockets", "worker", "sweep"}),
-    "kms:Decrypt": frozenset({"http", "sockets", "worker", "sweep"}),
-    "kms:GenerateDataKey": frozenset({"http", "sockets", "worker", "sweep"}),
-    "sqs:ChangeMessageVisibility": frozenset({"worker"}),
-    "sqs:DeleteMessage": frozenset({"worker"}),
-    "sqs:GetQueueAttributes": frozenset({"worker"}),
-    "sqs:ReceiveMessage": frozenset({"worker"}),
-    "dynamodb:DescribeStream": frozenset({"worker"}),
-    "dynamodb:GetRecords": frozenset({"worker"}),
-    "dynamodb:GetShardIterator": frozenset({"worker"}),
-    "dynamodb:ListStreams": frozenset({"worker"}),
+    "logs:CreateLogStream": FUNCTIONS,
+    "logs:PutLogEvents": FUNCTIONS,
+    "kms:Decrypt": EVERYBODY,
+    "kms:GenerateDataKey": EVERYBODY,
+    "sqs:ChangeMessageVisibility": WORKER,
+    "sqs:DeleteMessage": WORKER,
+    "sqs:GetQueueAttributes": WORKER,
+    "sqs:ReceiveMessage": WORKER,
+    "dynamodb:DescribeStream": WORKER,
+    "dynamodb:GetRecords": WORKER,
+    "dynamodb:GetShardIterator": WORKER,
+    "dynamodb:ListStreams": WORKER,
 }
 """What Lambda and the encrypted services do in a function's name, so that no code of ours asks."""
 
@@ -159,3 +163,19 @@ def test_sweep(stack: Stack) -> None:
         stack.clock.jump(3 * 3600)
         assert sweep({"rivetless": "sweep"}) is None
     assert stack.asked() | SELDOM == allowed("sweep")
+
+
+@pytest.mark.parametrize(
+    ("name", "principal", "queue"),
+    [("schedules", "scheduler", "WakeQueue"), ("frames", "apigateway", "FramesQueue")],
+)
+def test_services_may_send_to_one_queue(name: str, principal: str, queue: str) -> None:
+    assert allowed(name) == {("sqs:SendMessage", queue)}
+    (role,) = [
+        role["Properties"]
+        for role in resources("AWS::IAM::Role").values()
+        if role["Properties"]["Policies"][0]["PolicyName"] == name
+    ]
+    (trusted,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trusted["Principal"] == {"Service": f"{principal}.amazonaws.com"}
+    assert role["Policies"][0]["PolicyDocument"] == read_yaml(POLICIES / f"{name}.yaml")
