@@ -43,6 +43,10 @@ class Metered(Actor[Count]):
         self.state.value += 1
         self.broadcast(self.changed, self.state.value)
 
+    @action
+    async def plan(self, delay: float) -> None:
+        self.schedule.after(delay, self.add)
+
 
 class World:
     """Actors in one process, over a table of their own.
@@ -161,6 +165,22 @@ async def test_connections(world: World) -> None:
     # One for who listens. Nobody is at that socket, so the connection is closed then.
     assert (requests, reads) == ({"UpdateItem": 1, "Query": 3, "TransactWriteItems": 1}, 3.0)
     assert writes == 12.0
+
+
+async def test_timers(world: World) -> None:
+    await world.metered.add()
+    await world.used()
+    await world.metered.plan(1)
+    # The head and the record, and the alarm in the sweeper's index.
+    assert await world.used() == ({"TransactWriteItems": 1}, 0.0, 5.0)
+    await world.metered.plan(20)
+    second = await world.used()
+    assert second == ({"TransactWriteItems": 1}, 0.0, 4.0)
+    await world.rig.advance(1)
+    requests, reads, writes = await world.used()
+    # The head, what is due, and once more in the turn.
+    assert (requests, reads) == ({"GetItem": 1, "Query": 2, "TransactWriteItems": 1}, 3.0)
+    assert writes == 6.0
 
 
 def _without_sweeps(requests: dict[str, int]) -> dict[str, int]:
