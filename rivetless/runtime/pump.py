@@ -89,6 +89,7 @@ class Pump:
         self._failures = 0
         self._again_at: float | None = None
         self._progressed = False
+        self._quiet_at: float | None = None
         self.task: asyncio.Task[End] | None = None
 
     @property
@@ -227,12 +228,23 @@ class Pump:
                 return
         cell.running -= 1
         runtime.used(cell)
-        timer = runtime.clock.call_later(QUIET, lambda: runtime.begin(self.take_back_mark()))
+        now = runtime.clock.now()
+        if self._quiet_at is None:
+            self._quiet_at = now + QUIET
+        timer = runtime.clock.call_later(max(self._quiet_at - now, 0.0), self._is_quiet)
         try:
             await wait()
         finally:
             timer.cancel()
             cell.running += 1
+
+    def received(self) -> None:
+        """The queue is not empty."""
+        self._quiet_at = None
+
+    def _is_quiet(self) -> None:
+        self._quiet_at = self._runtime.clock.now() + PATIENCE
+        self._runtime.begin(self.take_back_mark())
 
     async def take_back_mark(self) -> bool:
         """Say in the head that no message waits for ``run``, unless one does; say whether."""

@@ -345,6 +345,7 @@ class RunQueue(TurnQueue):
 
     async def _hand_over(self, found: list[Stored], completable: bool | None) -> list[Delivery]:
         self._run.begin_unit(found)
+        self._run.pump.received()
         return await super()._hand_over(found, completable)
 
     async def _wait(

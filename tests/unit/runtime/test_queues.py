@@ -1,0 +1,331 @@
+"""Queues and loops over several processes: crashes, conflicts, claims, slices."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from rivetless import Actor, ActorAborted, ActorError, Event, Queue, action
+from rivetless.keys import Address
+from rivetless.runtime.cell import Cell
+from rivetless.runtime.commands import ByKey, Origin, SendMessage, Wake
+from rivetless.runtime.runtime import Runtime
+from rivetless.store.base import Head
+from rivetless.testing.clock import settle
+from rivetless.testing.stores import Fault
+
+from .worlds import Bells, Process, World
+
+SEEN: list[Any] = []
+GATES: dict[str, asyncio.Event] = {}
+
+
+@pytest.fixture(autouse=True)
+def clean() -> None:
+    SEEN.clear()
+    GATES.clear()
+
+
+class Log(BaseModel):
+    lines: list[str] = []
+    count: int = 0
+
+
+class Worker(Actor[Log]):
+    notes = Queue[str]()
+    tasks = Queue[str, int](max_deliveries=2)
+    token = Event[str]()
+
+    async def run(self) -> None:
+        async for message in self.queue.iter():
+            SEEN.append(message.body)
+            self.state.lines.append(message.body)
+            self.state.count += 1
+            if message.name == "tasks":
+                if message.body == "bad":
+                    raise ValueError("as asked")
+                message.complete(len(message.body))
+
+    @action
+    async def read(self) -> list[str]:
+        return self.state.lines
+
+    @action
+    async def touch(self) -> None:
+        self.state.lines.append("touch")
+
+    @action
+    async def fill(self, count: int) -> None:
+        for number in range(count):
+            self.queue.send(self.notes, str(number))
+
+
+class Odd(Actor[Log]):
+    """Does what its key says with the state, around an await."""
+
+    notes = Queue[str]()
+    token = Event[str]()
+
+    async def run(self) -> None:
+        async for message in self.queue.iter():
+            kept = self.state
+            gate = GATES.setdefault(message.body, asyncio.Event())
+            if self.key[0] == "dirty":
+                self.state.lines.append(f"{message.body}:{message.attempt}")
+            self.broadcast(self.token, message.body)
+            await gate.wait()
+            if self.key[0] == "stale":
+                SEEN.append(self.state.lines[-1])
+                kept.lines.append("lost")
+            elif self.key[0] == "live":
+                SEEN.append(list(self.state.lines))
+
+    @action
+    async def touch(self) -> None:
+        self.state.lines.append("touch")
+
+    @action
+    async def read(self) -> list[str]:
+        return self.state.lines
+
+
+class Spinner(Actor[Log]):
+    """Never waits for a message and never commits."""
+
+    async def run(self) -> None:
+        SEEN.append("begin")
+        await self.abort_signal.wait()
+        SEEN.append(self.aborted)
+        raise ActorAborted
+
+
+async def send(
+    process: Process,
+    name: str,
+    queue: str,
+    body: str,
+    *,
+    key: str = "a",
+    call_key: str | None = None,
+) -> None:
+    target = ByKey(Address("default", name, (key,)), create=True)
+    origin = Origin(call_key=call_key)
+    await process.runtime.dispatch(SendMessage(target, queue, body, origin=origin))
+
+
+def slices(world: World, bells: Bells) -> Process:
+    """Start a process that does not stay."""
+    process = world.process(bells)
+    process.runtime = Runtime(
+        world.definitions,
+        world.store,
+        clock=world.clock,
+        pusher=process.mailbox,
+        doorbells=bells,
+        resident=False,
+    )
+    return process
+
+
+async def head_of(world: World, name: str, key: str = "a") -> Head:
+    head = await world.store.load(Address("default", name, (key,)))
+    assert head is not None
+    return head
+
+
+def _buffered(cell: Cell) -> bool:
+    """Whether the loop holds effects back."""
+    pump = cell.pump
+    return pump is not None and pump._turn is not None and bool(pump._turn.effects)
+
+
+async def until_quiet(world: World, seconds: float = 60.0) -> None:
+    await settle()
+    await world.clock.advance(seconds)
+
+
+# -- crashes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.BEFORE, Fault.UNACKNOWLEDGED, Fault.VANISHED, Fault.CONFLICT]
+)
+@pytest.mark.parametrize("skip", range(8))
+async def test_nothing_is_lost_or_done_twice_when_commits_fail(fault: Fault, skip: int) -> None:
+    world = await World.open(Worker)
+    process = world.staying()
+    await process.call("worker", "read")
+    await settle()
+    world.faults.inject(fault, skip=skip)
+    sent = 0
+    for number in range(6):
+        try:
+            await send(process, "worker", "notes", str(number), call_key=f"i:{number}")
+        except ActorError:
+            await send(process, "worker", "notes", str(number), call_key=f"i:{number}")
+        sent += 1
+    await until_quiet(world)
+    assert await process.call("worker", "read") == [str(number) for number in range(sent)]
+    assert (await head_of(world, "worker")).counters.get("messages") == 0
+
+
+@pytest.mark.parametrize("steps", range(0, 40, 3))
+async def test_a_process_may_die_at_any_moment(steps: int) -> None:
+    world = await World.open(Worker)
+    first = world.staying()
+    await first.call("worker", "fill", 5)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    first.runtime.abandon()
+    await settle()
+    second = world.staying()
+    await until_quiet(world, 120)
+    assert await second.call("worker", "read") == ["0", "1", "2", "3", "4"]
+    assert (await head_of(world, "worker")).counters["messages"] == 0
+
+
+async def test_the_sweeper_finds_messages_of_a_process_that_died() -> None:
+    world = await World.open(Worker)
+    bells = Bells()
+    first = slices(world, bells)
+    await send(first, "worker", "notes", "left")
+    first.runtime.abandon()
+    world.staying()
+    await until_quiet(world, 120)
+    assert SEEN == ["left"]
+    assert (await head_of(world, "worker")).outbox == {}
+
+
+# -- units ------------------------------------------------------------------------------------
+
+
+async def test_a_unit_that_conflicts_is_undone_and_its_message_comes_again() -> None:
+    world = await World.open(Odd)
+    process = world.staying()
+    await send(process, "odd", "notes", "m", key="dirty")
+    await settle()
+    await process.call("odd", "touch", key="dirty")
+    GATES["m"].set()
+    await until_quiet(world, 1)
+    assert await process.call("odd", "read", key="dirty") == ["touch", "m:1"]
+
+
+async def test_the_state_is_the_newest_while_nothing_was_changed() -> None:
+    world = await World.open(Odd)
+    process = world.staying()
+    await send(process, "odd", "notes", "m", key="live")
+    await settle()
+    await process.call("odd", "touch", key="live")
+    GATES["m"].set()
+    await settle()
+    assert SEEN == [["touch"]]
+
+
+async def test_a_stale_object_is_not_lost_silently(caplog: pytest.LogCaptureFixture) -> None:
+    world = await World.open(Odd)
+    process = world.staying()
+    await send(process, "odd", "notes", "m", key="stale")
+    await settle()
+    await process.call("odd", "touch", key="stale")
+    GATES["m"].set()
+    await settle()
+    assert SEEN == ["touch"]
+    assert await process.call("odd", "read", key="stale") == ["touch"]
+    assert "kept across an await" in caplog.text
+
+
+async def test_what_is_broadcast_flows_only_while_nothing_is_uncommitted() -> None:
+    for key, flows in (("live", True), ("dirty", False)):
+        world = await World.open(Odd)
+        process = world.staying()
+        await process.call("odd", "read", key=key)
+        await send(process, "odd", "notes", "m", key=key)
+        await settle()
+        (cell,) = process.runtime._cells.values()
+        assert _buffered(cell) is not flows
+        GATES.pop("m").set()
+        await settle()
+
+
+# -- processes --------------------------------------------------------------------------------
+
+
+async def test_one_process_at_a_time_runs_the_loop() -> None:
+    world = await World.open(Worker)
+    one, other = world.staying(), world.staying()
+    for number in range(6):
+        await send((one, other)[number % 2], "worker", "notes", str(number))
+    await until_quiet(world, 30)
+    assert sorted(SEEN) == [str(number) for number in range(6)]
+    assert await other.call("worker", "read") == [str(number) for number in range(6)]
+
+
+async def test_what_fails_is_counted_and_given_up() -> None:
+    world = await World.open(Worker)
+    process = world.staying()
+    await send(process, "worker", "tasks", "bad")
+    await send(process, "worker", "notes", "good")
+    await until_quiet(world, 30)
+    assert SEEN == ["bad", "bad", "good"]
+    assert await process.call("worker", "read") == ["good"]
+    head = await head_of(world, "worker")
+    assert (head.counters["messages"], head.counters["failing"]) == (0, 0)
+
+
+# -- slices -----------------------------------------------------------------------------------
+
+
+async def test_a_slice_runs_until_the_queue_is_empty() -> None:
+    world = await World.open(Worker)
+    bells = Bells()
+    process = slices(world, bells)
+    await process.call("worker", "fill", 3)
+    await settle()
+    assert SEEN == []
+    assert {ring.at for ring in bells.rings} == {None}
+    head = await head_of(world, "worker")
+    bells.rings.clear()
+    await process.runtime.dispatch(Wake(head.actor_id, deadline=world.clock.now() + 30))
+    assert SEEN == ["0", "1", "2"]
+    await settle()
+    assert bells.rings == []
+    assert (await head_of(world, "worker")).outbox == {}
+
+
+async def test_doubled_and_late_wakes_do_nothing() -> None:
+    world = await World.open(Worker)
+    process = slices(world, Bells())
+    await process.call("worker", "fill", 2)
+    head = await head_of(world, "worker")
+    wake = Wake(head.actor_id, deadline=world.clock.now() + 30)
+    other = slices(world, Bells())
+    await asyncio.gather(
+        process.runtime.dispatch(wake), other.runtime.dispatch(wake), process.runtime.dispatch(wake)
+    )
+    await other.runtime.dispatch(wake)
+    assert sorted(SEEN) == ["0", "1"]
+    assert await other.call("worker", "read") == ["0", "1"]
+
+
+async def test_a_loop_that_spins_is_left_after_three_more_slices() -> None:
+    world = await World.open(Spinner)
+    bells = Bells()
+    process = slices(world, bells)
+    await send(process, "spinner", "nothing", "x")
+    head = await head_of(world, "spinner")
+    await settle()
+    bells.rings.clear()
+    wakes = [Wake(head.actor_id, deadline=world.clock.now() + 5)]
+    while wakes:
+        wake = wakes.pop()
+        under_way = asyncio.ensure_future(process.runtime.dispatch(wake))
+        await world.clock.advance(6)
+        await under_way
+        await settle()
+        deadline = world.clock.now() + 5
+        wakes += [Wake(ring.actor_id, ring.hops, deadline) for ring in bells.rings]
+        bells.rings.clear()
+    assert SEEN == ["begin", True] * 4
