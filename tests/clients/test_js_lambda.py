@@ -17,11 +17,11 @@ pytestmark = [pytest.mark.node, pytest.mark.slow, pytest.mark.timeout(120)]
 APP = "tests.behaviour.actors:registry"
 
 
-@pytest.fixture(params=[True, False], ids=["ordered", "unordered"])
-async def lab(request: pytest.FixtureRequest) -> AsyncIterator[LambdaLab]:
-    """Functions, with frames in order and without."""
+@pytest.fixture
+async def lab() -> AsyncIterator[LambdaLab]:
+    """Functions that get frames in order; some of these tests ask for one."""
     folder = Path(__file__).parents[2]
-    async with LambdaLab(APP, ordered=request.param, environments=8, folder=folder) as running:
+    async with LambdaLab(APP, environments=8, folder=folder) as running:
         yield running
 
 
