@@ -104,11 +104,14 @@ class Invocation:
         """Run a command, for as long as the invocation allows, and return its answer.
 
         Raises:
-            ActorError: as the runtime's; ``actor.outcome_unknown`` when the time is over.
+            ActorError: as the runtime's; ``guard.request_timeout`` when the time is over before it
+                begins, ``actor.outcome_unknown`` when it is over later.
             Exception: whatever a handler raised.
         """
         runtime = await self.runtime()
         began = self.clock.now()
+        if began >= self.deadline:
+            raise make("guard.request_timeout")
         timeout = Timeout(self.clock, self.left)
         try:
             async with timeout:

@@ -181,6 +181,12 @@ def test_a_call_that_takes_too_long_is_given_up_in_time(make_function: MakeFunct
     assert function.call("increment")["output"] == 2
 
 
+def test_a_call_that_there_is_no_time_for_is_not_begun(function: Function) -> None:
+    error = function.call("increment", seconds=0.0)["error"]
+    assert (error["group"], error["code"]) == ("guard", "request_timeout")
+    assert function.call("increment")["output"] == 1
+
+
 def test_a_request_that_takes_too_long_is_told_so_in_http(make_function: MakeFunction) -> None:
     function = make_function(Sleeper, clock=SystemClock())
     event = recorded("function_url")
