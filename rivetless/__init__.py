@@ -17,6 +17,20 @@ from rivetless.actor.queue import Message, Queue
 from rivetless.actor.schedule import FireInfo, ScheduledAction
 from rivetless.errors import ActorAborted, ActorError, DefinitionError, UserError
 from rivetless.registry import Registry, setup
+from rivetless.workflow.context import WorkflowContext
+from rivetless.workflow.declare import workflow
+from rivetless.workflow.errors import (
+    CriticalError,
+    EntryInProgressError,
+    HistoryDivergedError,
+    JoinError,
+    RaceError,
+    RollbackCheckpointError,
+    RollbackError,
+    StepExhaustedError,
+    StepTimeoutError,
+)
+from rivetless.workflow.results import Break, Continue, Failed, Ok, Won, WorkflowEvent
 
 if TYPE_CHECKING:
     from rivetless.client import Client
@@ -29,25 +43,42 @@ __all__ = [
     "Actor",
     "ActorAborted",
     "ActorError",
+    "Break",
     "Client",
     "Conn",
     "Conns",
+    "Continue",
+    "CriticalError",
     "CronJob",
     "CronRun",
     "DeadLetter",
     "DefinitionError",
+    "EntryInProgressError",
     "Event",
+    "Failed",
     "FireInfo",
+    "HistoryDivergedError",
+    "JoinError",
     "Mailbox",
     "Message",
+    "Ok",
     "Queue",
+    "RaceError",
     "RawWebSocket",
     "Registry",
+    "RollbackCheckpointError",
+    "RollbackError",
     "ScheduledAction",
+    "StepExhaustedError",
+    "StepTimeoutError",
     "UserError",
+    "Won",
+    "WorkflowContext",
+    "WorkflowEvent",
     "__version__",
     "action",
     "setup",
+    "workflow",
 ]
 
 if not TYPE_CHECKING:

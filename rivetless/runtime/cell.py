@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from rivetless.runtime.effects import Effect
     from rivetless.runtime.inbox import Inbox
     from rivetless.runtime.pump import Pump
+    from rivetless.runtime.workflows import Memory
 
 
 class Tenure:
@@ -62,15 +63,17 @@ class Tenure:
         stopping: what to call, with the reason, when it ends: abort signals.
         stopped: the reason, once it ends.
         afterwards: what to call when it has ended.
+        workflow: what is kept of the actor's workflow, once it was gone on with here.
     """
 
-    __slots__ = ("afterwards", "stopped", "stopping", "vars")
+    __slots__ = ("afterwards", "stopped", "stopping", "vars", "workflow")
 
     def __init__(self) -> None:
         self.vars: object = None
         self.stopping: list[Callable[[str], None]] = []
         self.stopped: str | None = None
         self.afterwards: list[Callable[[], None]] = []
+        self.workflow: Memory | None = None
 
     def stop(self, reason: str) -> None:
         """Tell those who listen that the tenure ends."""

@@ -263,6 +263,7 @@ class Execution:
             changes = replace(changes, lease=None)
         step = Step(changes, tuple(turn.effects), hops=turn.job.hops)
         cell.stage(step)
+        turn.sent(step)
         turn.presence.remember(changes)
         try:
             await step.done

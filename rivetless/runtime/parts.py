@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rivetless.runtime.steps import Step
     from rivetless.runtime.turn import ActorTurn
     from rivetless.store.base import Changes, Collection, Record
 
@@ -58,6 +59,10 @@ class Part(ABC):
 
         It may be asked several times for one commit, and must then say the same.
         """
+
+    def sent(self, step: Step) -> None:
+        """What was collected is on its way to the store."""
+        return
 
     def released(self) -> None:
         """The turn has ended and what was collected is durable: begin what was to follow."""

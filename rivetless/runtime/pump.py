@@ -25,6 +25,7 @@ from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.running import RunTurn
 from rivetless.runtime.steps import Superseded, tick
 from rivetless.store.base import Append, Changes, Collection, Duplicate, RecordKey, StoreError
+from rivetless.workflow.declare import workflow_of
 
 if TYPE_CHECKING:
     from rivetless.clock import Timer
@@ -50,6 +51,10 @@ QUIET: Final = 5.0
 
 PAUSES: Final = (1.0, 60.0)
 """Bounds, in seconds, of the pause before ``run`` is begun again after a failure."""
+
+
+PASSING: Final = ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
+"""What says nothing of what was being done, which is done again."""
 
 
 class End(enum.Enum):
@@ -172,7 +177,7 @@ class Pump:
         timer = self._watch(turn)
         try:
             try:
-                await turn.drive(_run(turn))
+                await self._drive(turn)
                 # A loop over a queue just ends when it is aborted.
                 end = self._aborted if turn.abort.aborted else End.RETURNED
             except errors.ActorAborted:
@@ -196,6 +201,13 @@ class Pump:
             runtime.execution.leave(cell, job)
             turn.end("ended")
             self._turn = None
+
+    async def _drive(self, turn: RunTurn) -> None:
+        workflow = workflow_of(turn.definition.cls)
+        if workflow is not None:
+            await self._runtime.workflows.go_on(turn, workflow)
+        else:
+            await turn.drive(_run(turn))
 
     def _watch(self, turn: RunTurn) -> Timer | None:
         """Have a slice asked to stop before its host's time is over."""
@@ -313,7 +325,7 @@ async def _nothing(turn: ActorTurn) -> None:
 
 
 def _passing(error: errors.ActorError) -> bool:
-    return error.name in ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
+    return error.name in PASSING
 
 
 class Pumps:

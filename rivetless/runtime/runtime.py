@@ -67,6 +67,7 @@ from rivetless.runtime.sending import Sending
 from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.sweeper import Sweeper
 from rivetless.runtime.waking import Waking
+from rivetless.runtime.workflows import Workflows
 from rivetless.store.base import Changes, Gone, Head, Store, StoreError
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Runtime:
         self.sweeper = Sweeper(self)
         self.waking = Waking(self)
         self.pumps = Pumps(self, resident=resident)
+        self.workflows = Workflows(self)
         self.sending = Sending(self)
         if isinstance(self.doorbells, LocalDoorbells):
             self.doorbells.attach(lambda wake: self.begin(self._wake(wake)))

@@ -30,7 +30,7 @@ from rivetless.runtime.presence import Presence
 from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.records import LISTENED
 from rivetless.runtime.schedules import Schedules
-from rivetless.runtime.steps import Snapshot, Superseded
+from rivetless.runtime.steps import Snapshot, Step, Superseded
 from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
 
 if TYPE_CHECKING:
@@ -543,6 +543,19 @@ class ActorTurn:
         self.read_records = False
         for part in self._parts.values():
             part.committed()
+
+    def rebase(self) -> None:
+        """Move to the end of the chain, if what the run has read is the same there."""
+        if self.read_records or self.presence.has_read:
+            return
+        end = self.cell.snapshot()
+        if end.epoch == self.base.epoch and (self._state is UNREAD or end.state == self.base.state):
+            self.base = end
+
+    def sent(self, step: Step) -> None:
+        """What the run wants to write is on its way."""
+        for part in self._parts.values():
+            part.sent(step)
 
     def released(self) -> None:
         """What the run has written is durable."""

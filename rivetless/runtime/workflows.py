@@ -1,0 +1,495 @@
+"""Workflows on turns: each step is one, and its commit writes history too.
+
+A process that goes on with a workflow reads its history once, and keeps it with the actor's tenure.
+Each commit of history raises a counter of the head and moves its version, so that of two processes
+at one workflow only one can write; the other finds the counter moved and reads history anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import types
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from rivetless import errors
+from rivetless.clock import Timeout, sleep
+from rivetless.runtime.commands import ById
+from rivetless.runtime.job import Job, digest
+from rivetless.runtime.messages import read_message
+from rivetless.runtime.parts import Part
+from rivetless.runtime.steps import Superseded
+from rivetless.runtime.timers import Timer, Timers
+from rivetless.runtime.timers import seconds as whole_milliseconds
+from rivetless.store.base import Append, Changes, Record, RecordKey
+from rivetless.store.base import Collection as Records
+from rivetless.workflow.engine import HAIR, End, Engine, Waits
+from rivetless.workflow.errors import HistoryMoved, MisuseError, WorkflowError
+from rivetless.workflow.journal import (
+    Completion,
+    Journal,
+    Writing,
+    entry_bytes,
+    entry_key,
+    read_entry,
+)
+from rivetless.workflow.port import Finish, Outcome, Port, Work
+
+if TYPE_CHECKING:
+    from rivetless.actor.abort import AbortSignal
+    from rivetless.actor.queue import Delivery, Queue
+    from rivetless.actor.turn import Turn
+    from rivetless.runtime.running import RunTurn
+    from rivetless.runtime.runtime import Runtime
+    from rivetless.runtime.steps import Step
+    from rivetless.runtime.turn import ActorTurn
+    from rivetless.runtime.waking import Firing
+    from rivetless.workflow.declare import Workflow
+    from rivetless.workflow.results import WorkflowEvent
+
+COUNTER: Final = "history"
+"""The head's counter of commits that wrote history."""
+
+TIMER: Final = "w"
+"""The kind of timers that workflows wait for."""
+
+PATIENCE: Final = 60.0
+"""Seconds beyond a step's own time for which its turn is tried again."""
+
+PASSING: Final = ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
+"""What says nothing of a step: the workflow goes on from what the store has."""
+
+T = TypeVar("T")
+
+
+class Memory:
+    """What a process keeps of a workflow for the actor's tenure.
+
+    Attributes:
+        journal: its history.
+        waits: what it waits for, if it is suspended.
+        ended: whether it has completed or failed here.
+    """
+
+    __slots__ = ("ended", "journal", "waits")
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.waits: Waits | None = None
+        self.ended = False
+
+
+class History(Part):
+    """What one run of a turn writes into a workflow's history."""
+
+    __slots__ = ("_journal", "_writing")
+
+    def __init__(self, turn: ActorTurn) -> None:
+        super().__init__(turn)
+        self._journal: Journal | None = None
+        self._writing = Writing()
+
+    async def write(self, journal: Journal, writing: Writing) -> None:
+        """Have something written, if history is still what the journal says."""
+        self._journal, self._writing = journal, writing
+        timers = self.turn.part(Timers)
+        for name, at in writing.disarm.items():
+            timers.remove(_timer(name, at))
+        for name, at in writing.arm.items():
+            timers.add(_timer(name, at))
+        for completion in writing.completions:
+            await self._complete(completion)
+
+    async def _complete(self, completion: Completion) -> None:
+        queue, key = self.turn.queue, Append.key(completion.id)
+        found = await self.stored(Records.MESSAGE, start=key, end=key + b"\0", limit=1)
+        for record in found:
+            queue.held[completion.id] = read_message(record)
+            queue.complete(completion.id, completion.reply)
+
+    async def prepare(self) -> None:
+        """Make sure that nobody else has written history.
+
+        Raises:
+            HistoryMoved: somebody has.
+        """
+        if self._journal is None:
+            return
+        # Branches commit beside each other: what one has not read need not be run again.
+        await self.turn.part(Timers).prepare()
+        self.turn.rebase()
+        if self.turn.cell.counter(COUNTER) != self._journal.version:
+            raise HistoryMoved
+
+    def contribute(self, changes: Changes) -> Changes:
+        if self._journal is None or not self._writing:
+            return changes
+        writing = self._writing
+        counters = {**changes.counters, COUNTER: 1}
+        puts = (
+            Record(Records.HISTORY, entry_key(e.location), entry_bytes(e))
+            for e in writing.puts.values()
+        )
+        deletes = (RecordKey(Records.HISTORY, entry_key(location)) for location in writing.deletes)
+        return replace(
+            changes,
+            touch=True,
+            puts=(*changes.puts, *puts),
+            deletes=(*changes.deletes, *deletes),
+            counters=counters,
+        )
+
+    def sent(self, step: Step) -> None:
+        """The commit is on its way, on top of everything before it."""
+        journal = self._journal
+        if journal is None or COUNTER not in step.changes.counters:
+            return
+        journal.version += 1
+
+        def landed(durable: asyncio.Future[bool]) -> None:
+            if not durable.result():
+                journal.version -= 1
+
+        step.landed.add_done_callback(landed)
+
+    def savepoint(self) -> Callable[[], None]:
+        journal, writing = self._journal, self._writing
+
+        def undo() -> None:
+            self._journal, self._writing = journal, writing
+
+        return undo
+
+    def committed(self) -> None:
+        self._journal, self._writing = None, Writing()
+
+
+def _timer(name: str, at: float) -> Timer:
+    return Timer(whole_milliseconds(at), TIMER, name)
+
+
+class Workflows:
+    """Goes on with workflows. One for each runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        runtime.waking.on_timer(TIMER, self._fired)
+
+    async def _fired(self, firing: Firing) -> None:
+        """Leave it to the pump, which every wake asks: the workflow removes the timer."""
+
+    async def go_on(self, turn: RunTurn, workflow: Workflow) -> None:
+        """Go on with a workflow until it waits, has ended or is to stop.
+
+        Raises:
+            ActorAborted: it waits, or was told to stop.
+            Superseded: it has to be begun again.
+            Exception: what a workflow has raised that nobody has foreseen.
+        """
+        tenure = turn.tenure
+        memory, tenure.workflow = tenure.workflow, None
+        try:
+            memory = await self._recall(turn, memory)
+            failure = await self._run(turn, workflow, memory)
+        except HistoryMoved:
+            raise Superseded(elsewhere=True) from None
+        except errors.ActorError as error:
+            if error.name in PASSING:
+                raise Superseded(elsewhere=True) from error
+            raise
+        # What was interrupted is read again; what has come here is known.
+        tenure.workflow = memory
+        if failure is not None:
+            if isinstance(failure, MisuseError) or not isinstance(failure, WorkflowError):
+                raise failure
+            turn.log.warning("the workflow has failed: %s", failure)
+        if memory.waits is not None:
+            turn.abort.fire("parked")
+            raise errors.ActorAborted
+
+    async def _recall(self, turn: RunTurn, memory: Memory | None) -> Memory:
+        """Return what is known of a workflow: from memory, if nobody else has written since."""
+        await turn.freshen()
+        version = turn.cell.counter(COUNTER)
+        if memory is not None and memory.journal.version == version:
+            return memory
+        records = await self._runtime.store.records(turn.actor_id, Records.HISTORY)
+        entries = (read_entry(record.key, record.data) for record in records)
+        return Memory(Journal(entries, version))
+
+    async def _run(self, turn: RunTurn, workflow: Workflow, memory: Memory) -> Exception | None:
+        """Run it from its top if there is a reason to; return what it has failed with."""
+        inbox = self._runtime.queues.inbox(turn.cell)
+        while not memory.ended and self._is_due(memory):
+            pokes = inbox.pokes
+            port = TurnPort(self._runtime, turn, workflow, memory.journal)
+            engine = Engine(port)
+            actor = turn.definition.new(cast("Turn", Outside(turn)))
+            try:
+                end = await engine.run(workflow, actor)
+            finally:
+                turn.progressed = turn.progressed or port.commits > 0
+            memory.ended = end is not End.SUSPENDED
+            memory.waits = None if memory.ended else engine.waits
+            if memory.ended:
+                return engine.error
+            if not engine.waits.messages or inbox.pokes == pokes:
+                break
+        return None
+
+    def _is_due(self, memory: Memory) -> bool:
+        """Whether a workflow may find something that it waits for."""
+        waits = memory.waits
+        if waits is None or waits.messages:
+            return True
+        return waits.until is not None and self._runtime.clock.now() + HAIR >= waits.until
+
+
+class Outside:
+    """The turn of an actor outside of steps: there is none, and every use of it says so.
+
+    Args:
+        turn: of the pump.
+    """
+
+    _NAMES: Final = types.MappingProxyType(
+        {"get_state": "state", "set_state": "state", "get_vars": "vars", "set_vars": "vars"}
+    )
+
+    def __init__(self, turn: RunTurn) -> None:
+        self.definition = turn.definition
+        self.address = turn.address
+        self.actor_id = turn.actor_id
+        self.region = turn.region
+        self.log = turn.log
+        self.abort = turn.abort
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            shown = self._NAMES.get(name, name)
+            raise errors.ActorError(
+                "actor",
+                "invalid_operation",
+                f"`self.{shown}` is only available inside workflow steps: do it in a method, and "
+                "run that with `ctx.step(name, self.method)`.",
+            )
+
+
+class _Attempt:
+    """A turn under way. It may be cancelled until its commit begins."""
+
+    __slots__ = ("committing", "task")
+
+    def __init__(self) -> None:
+        self.committing = False
+        self.task: asyncio.Task[Any] | None = None
+
+    def stop(self) -> None:
+        """Give it up, unless it is too late."""
+        if self.task is not None and not self.committing:
+            self.task.cancel()
+
+
+class TurnPort(Port):
+    """What the engine asks of the runtime, for one run of a workflow's function.
+
+    Attributes:
+        commits: how many turns were committed.
+    """
+
+    def __init__(
+        self, runtime: Runtime, turn: RunTurn, workflow: Workflow, journal: Journal
+    ) -> None:
+        self._runtime = runtime
+        self._turn = turn
+        self._workflow = workflow
+        self._journal = journal
+        self._under_way: set[_Attempt] = set()
+        self.commits = 0
+        turn.abort.add_callback(self._stop)
+
+    def _stop(self) -> None:
+        for attempt in self._under_way:
+            attempt.stop()
+
+    # -- who and when -----------------------------------------------------------------------------
+
+    @property
+    def actor_id(self) -> str:
+        return self._turn.actor_id
+
+    @property
+    def name(self) -> str:
+        return self._turn.address.name
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self._turn.address.key
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        return self._turn.log
+
+    @property
+    def created_at(self) -> float:
+        return self._turn.cell.created_at
+
+    @property
+    def abort(self) -> AbortSignal:
+        return self._turn.abort
+
+    @property
+    def journal(self) -> Journal:
+        return self._journal
+
+    def now(self) -> float:
+        return self._runtime.clock.now()
+
+    def jitter(self) -> float:
+        return self._runtime.random_bits(32) / 2.0**32
+
+    async def pause(self, seconds: float) -> None:
+        await sleep(self._runtime.clock, seconds)
+
+    def find_queue(self, name: str) -> Queue[Any, Any] | None:
+        return self._turn.definition.find_queue(name)
+
+    # -- turns ------------------------------------------------------------------------------------
+
+    async def turn(
+        self, label: str, location: str, work: Work | None, finish: Finish, timeout: float | None
+    ) -> Outcome:
+        dirty = self._journal.take_dirty()
+        cause = None if work is None else digest("workflow", self.actor_id, location)
+        attempt = _Attempt()
+
+        async def body(turn: ActorTurn) -> tuple[Outcome, Writing]:
+            attempt.committing = False
+            history = turn.part(History)
+            outcome = Outcome() if work is None else await self._try(turn, work, timeout)
+            attempt.committing = True
+            return await self._write(history, dirty, outcome, finish)
+
+        try:
+            return await self._commit(attempt, body, label, cause, timeout)
+        except errors.ActorError as error:
+            if work is None or error.name in (*PASSING, "actor.not_found"):
+                raise
+            # What the step did cannot be committed: that is how this attempt has failed.
+            failure = Outcome(error=error)
+
+        async def failed(turn: ActorTurn) -> tuple[Outcome, Writing]:
+            attempt.committing = True
+            return await self._write(turn.part(History), dirty, failure, finish)
+
+        return await self._commit(attempt, failed, label, None, None)
+
+    async def _write(
+        self, history: History, dirty: Writing, outcome: Outcome, finish: Finish
+    ) -> tuple[Outcome, Writing]:
+        own = finish(outcome)
+        await history.write(self._journal, dirty.then(own))
+        return outcome, own
+
+    async def _try(self, turn: ActorTurn, work: Work, timeout: float | None) -> Outcome:
+        """Run a step; what one that fails has changed is undone."""
+        undo = turn.savepoint()
+        limit = Timeout(self._runtime.clock, timeout)
+        try:
+            async with limit:
+                return Outcome(await work(turn.actor))
+        except TimeoutError as error:
+            undo()
+            return Outcome(error=error, timed_out=limit.expired)
+        except Exception as error:
+            undo()
+            return Outcome(error=error)
+
+    async def _commit(
+        self,
+        attempt: _Attempt,
+        body: Callable[[ActorTurn], Coroutine[Any, Any, tuple[T, Writing | None]]],
+        label: str,
+        cause: str | None,
+        timeout: float | None,
+    ) -> T:
+        """Run a turn; tell the journal what it has written."""
+        runtime = self._runtime
+        if self.abort.aborted:
+            raise errors.ActorAborted
+        job = Job(
+            self._turn.definition,
+            body,
+            label=label,
+            deadline=self.now() + (timeout or 0.0) + PATIENCE,
+            turn_id=cause,
+            hops=self._turn.job.hops,
+        )
+        work = runtime.execution.run(ById(None, self.actor_id), job)
+        attempt.task = task = runtime.spawn(work)
+        self._under_way.add(attempt)
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            attempt.stop()
+            await asyncio.wait((task,))
+            if not task.cancelled() and task.exception() is None:
+                self._committed(task.result()[1])
+            raise
+        finally:
+            self._under_way.discard(attempt)
+        if task.cancelled():
+            raise errors.ActorAborted
+        result, written = task.result()
+        self._committed(written)
+        return cast("T", result)
+
+    def _committed(self, written: Writing | None) -> None:
+        if written is not None:
+            self.commits += 1
+            self._journal.apply(written)
+
+    async def receive(
+        self,
+        location: str,
+        names: Collection[str],
+        count: int,
+        completable: bool | None,
+        finish: Callable[[Sequence[Delivery]], Writing],
+    ) -> list[Delivery]:
+        dirty = self._journal.take_dirty()
+
+        async def body(turn: ActorTurn) -> tuple[list[Delivery], Writing | None]:
+            history = turn.part(History)
+            found = await turn.queue.receive(
+                names, count, timeout=0.0, signal=None, completable=completable
+            )
+            if not found:
+                return found, None
+            own = finish(found)
+            await history.write(self._journal, dirty.then(own))
+            return found, own
+
+        found = await self._commit(_Attempt(), body, f"a wait for {location}", None, None)
+        if not found:
+            self._journal.dirty = dirty.then(self._journal.dirty)
+        return found
+
+    async def report(self, event: object) -> None:
+        on_error = self._workflow.on_error
+        if on_error is None:
+            return
+        told = cast("WorkflowEvent", event)
+
+        async def body(turn: ActorTurn) -> None:
+            await on_error(turn.actor, told)
+
+        runtime, definition = self._runtime, self._turn.definition
+        job = Job(definition, body, label="on_error", deadline=self.now() + PATIENCE)
+        try:
+            await runtime.execution.run(ById(None, self.actor_id), job)
+        except Exception:
+            self.log.warning("`on_error` has failed itself", exc_info=True)
