@@ -128,6 +128,8 @@ class Pump:
             tenure = self._tenure
             if tenure is not None and cell.tenure is not tenure and cell.awake:
                 runtime.pumps.start(cell)  # it was woken while this one came to its end
+            elif runtime.workflows.has_mail(cell, cell.tenure.workflow):
+                runtime.pumps.arrived(cell)
 
     async def _until_left(self) -> End:
         job = Job(
@@ -266,6 +268,8 @@ class Pump:
         if cell.flusher is not None:
             return False  # there may be a message in what is being written
         last = cell.head.sequences.get(Collection.MESSAGE, 0)
+        if cell.inbox is not None:
+            last = max(last, cell.inbox.last)
         changes = Changes(
             runtime.fresh_commit_id(),
             outbox_clear=(MARK,),

@@ -23,7 +23,7 @@ from rivetless.runtime.dead import Letters
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
 from rivetless.runtime.kv import TurnKV
-from rivetless.runtime.messages import MARK
+from rivetless.runtime.messages import MARK, mark
 from rivetless.runtime.parts import Part
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
 from rivetless.runtime.presence import Presence
@@ -32,6 +32,7 @@ from rivetless.runtime.records import LISTENED
 from rivetless.runtime.schedules import Schedules
 from rivetless.runtime.steps import Snapshot, Step, Superseded
 from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
+from rivetless.workflow.declare import workflow_of
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
@@ -499,6 +500,9 @@ class ActorTurn:
             deletes=tuple(self.deletes),
             counters={LISTENED: 1} if first_listens else {},
         )
+        if self.creation is not None and workflow_of(self.definition.cls) is not None:
+            # Should this process die, the sweeper begins the workflow.
+            changes = replace(changes, outbox_add=(mark(self.runtime.clock.now()),))
         for part in self._parts.values():
             changes = part.contribute(changes)
         if changes.empty and not remember:

@@ -18,7 +18,7 @@ from rivetless import errors
 from rivetless.clock import Timeout, sleep
 from rivetless.runtime.commands import ById
 from rivetless.runtime.job import Job, digest
-from rivetless.runtime.messages import read_message
+from rivetless.runtime.messages import MARK, mark, read_message
 from rivetless.runtime.parts import Part
 from rivetless.runtime.steps import Superseded
 from rivetless.runtime.timers import Timer, Timers
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from rivetless.actor.abort import AbortSignal
     from rivetless.actor.queue import Delivery, Queue
     from rivetless.actor.turn import Turn
+    from rivetless.runtime.cell import Cell
     from rivetless.runtime.running import RunTurn
     from rivetless.runtime.runtime import Runtime
     from rivetless.runtime.steps import Step
@@ -70,14 +71,16 @@ class Memory:
     Attributes:
         journal: its history.
         waits: what it waits for, if it is suspended.
+        seen: how often the actor's inbox had been poked when the workflow was run last.
         ended: whether it has completed or failed here.
     """
 
-    __slots__ = ("ended", "journal", "waits")
+    __slots__ = ("ended", "journal", "seen", "waits")
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.waits: Waits | None = None
+        self.seen = 0
         self.ended = False
 
 
@@ -128,6 +131,10 @@ class History(Part):
             return changes
         writing = self._writing
         counters = {**changes.counters, COUNTER: 1}
+        outbox, head = changes.outbox_add, self.turn.cell.head
+        if head is None or MARK not in head.outbox:
+            # Should this process die, the sweeper finds that there is something to go on with.
+            outbox = (*outbox, mark(self.turn.runtime.clock.now()))
         puts = (
             Record(Records.HISTORY, entry_key(e.location), entry_bytes(e))
             for e in writing.puts.values()
@@ -139,6 +146,7 @@ class History(Part):
             puts=(*changes.puts, *puts),
             deletes=(*changes.deletes, *deletes),
             counters=counters,
+            outbox_add=outbox,
         )
 
     def sent(self, step: Step) -> None:
@@ -223,7 +231,7 @@ class Workflows:
         """Run it from its top if there is a reason to; return what it has failed with."""
         inbox = self._runtime.queues.inbox(turn.cell)
         while not memory.ended and self._is_due(memory):
-            pokes = inbox.pokes
+            memory.seen = inbox.pokes
             port = TurnPort(self._runtime, turn, workflow, memory.journal)
             engine = Engine(port)
             actor = turn.definition.new(cast("Turn", Outside(turn)))
@@ -233,11 +241,17 @@ class Workflows:
                 turn.progressed = turn.progressed or port.commits > 0
             memory.ended = end is not End.SUSPENDED
             memory.waits = None if memory.ended else engine.waits
-            if memory.ended:
+            if memory.ended or not self.has_mail(turn.cell, memory):
+                await turn.pump.take_back_mark()
                 return engine.error
-            if not engine.waits.messages or inbox.pokes == pokes:
-                break
         return None
+
+    def has_mail(self, cell: Cell, memory: Memory | None) -> bool:
+        """Whether messages may have come since a workflow that waits for some was run."""
+        waits = None if memory is None else memory.waits
+        if memory is None or waits is None or not waits.messages or cell.inbox is None:
+            return False
+        return cell.inbox.pokes != memory.seen
 
     def _is_due(self, memory: Memory) -> bool:
         """Whether a workflow may find something that it waits for."""

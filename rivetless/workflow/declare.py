@@ -61,7 +61,11 @@ def workflow(function: Any = None, /, *, on_error: Any = None) -> Any:
         DefinitionError: what is decorated is not ``async def run(self, ctx)``.
     """
     if function is None:
-        return lambda method: _mark(method, on_error)
+
+        def mark(method: Any) -> Any:
+            return _mark(method, on_error)
+
+        return mark
     return _mark(function, on_error)
 
 

@@ -48,11 +48,12 @@ async def run(
         iteration: int = entry.value["iteration"]
         child = ctx.child(f"{_last(location)}/~{iteration}")
         args = (values.decode(states, entry.value["state"]),) if stateful else ()
-        outcome = await unwrapped(fn(child, *args))
+        outcome: object = await unwrapped(fn(child, *args))
         child.close()
         ctx.catch_up(child)
         if isinstance(outcome, Break):
-            plain = values.encode(result, outcome.value, f"The result of `{name}`")
+            ended: Break[Any] = outcome
+            plain = values.encode(result, ended.value, f"The result of `{name}`")
             now, value = engine.port.now(), values.stored(plain)
             entry = replace(entry, status="completed", completed_at=now, value=value)
             _forget(ctx, location, iteration - size + 1)
@@ -86,7 +87,8 @@ def _next(name: str, entry: Entry, states: Schema[Any], outcome: Any, stateful: 
             f"An iteration of `{name}` returned {outcome!r}: a loop with a state returns "
             "`Continue(state)` or `Break(value)`."
         )
-    plain = values.encode(states, outcome.state, f"The state of `{name}`")
+    going_on: Continue[Any] = outcome
+    plain = values.encode(states, going_on.state, f"The state of `{name}`")
     return replace(entry, value={"iteration": number, "state": values.stored(plain)})
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,25 +11,21 @@ from pydantic import BaseModel
 
 from rivetless import (
     Actor,
-    ActorError,
     Break,
     Continue,
     CriticalError,
+    Failed,
     Queue,
     WorkflowContext,
-    WorkflowEvent,
     action,
     workflow,
 )
-from rivetless.store.base import Store
+from rivetless.store.base import Changes, Store
 from rivetless.store.memory import MemoryStore
 from rivetless.store.sqlite import SQLiteStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
-from rivetless.testing.stores import CountingStore, Fault, FaultyStore
-
-OUTSIDE: list[str] = []
-"""What steps have done outside of the actor: not undone by a crash."""
+from rivetless.testing.stores import StoreWrapper
 
 
 class Effects(BaseModel):
@@ -40,30 +37,33 @@ class Long(Actor[Effects], sleep_timeout=3600):
     """A workflow with a bit of everything."""
 
     jobs = Queue[int]()
-    asks = Queue[str, str]()
+    asks = Queue[str]()
+
+    async def on_create(self, input: None) -> None:
+        for number in range(5):
+            self.queue.send(self.jobs, number)
+        self.queue.send(self.asks, "why")
 
     @workflow
     async def run(self, ctx: WorkflowContext) -> None:
-        for number in range(5):
+        for number in range(12):
             await ctx.step(f"begin {number}", self.note, f"begin {number}")
         await ctx.sleep("an hour", 3600)
         await ctx.loop("jobs", self.take_job, state=0)
-        ask = await ctx.queue.next("ask", self.asks)
+        ask = await ctx.queue.next("ask", self.asks, completable=True)
         await ctx.step("heard", self.note, f"asked {ask.body}")
-        ask.complete("yes")
+        ask.complete()
         await ctx.step("answered", self.note, "answered")
         joined = await ctx.join("join", {"left": self.left, "right": self.right})
         await ctx.step("joined", self.note, f"{joined['left']} {joined['right']}")
         won = await ctx.race("race", {"slow": self.slow, "quick": self.left})
         await ctx.step("won", self.note, won.winner)
         caught = await ctx.try_("try", self.broken)
-        assert not caught.ok
+        assert isinstance(caught, Failed)
         await ctx.step("caught", self.note, caught.source)
         ctx.rollback_checkpoint("from here")
         for number in range(5):
-            await ctx.step(
-                f"book {number}", self.note, f"book {number}", rollback=self.unbook
-            )
+            await ctx.step(f"book {number}", self.note, f"book {number}", rollback=self.unbook)
         await ctx.step("fail", self.fail, retries=1)
 
     async def take_job(self, ctx: WorkflowContext, total: int) -> Break[int] | Continue[int]:
@@ -113,7 +113,7 @@ class Long(Actor[Effects], sleep_timeout=3600):
 
 def expected() -> list[str]:
     return [
-        *(f"begin {n}" for n in range(5)),
+        *(f"begin {n}" for n in range(12)),
         *(f"job {n}" for n in range(5)),
         "asked why",
         "answered",
@@ -128,16 +128,24 @@ def expected() -> list[str]:
     ]
 
 
-async def drive(rig: Rig) -> list[str]:
-    """Give the workflow what it waits for, however often its process dies."""
+async def read(rig: Rig) -> list[str]:
+    """Ask again where the process that was asked has died."""
     actor = rig.client.get_or_create(Long, "a")
-    await actor.read()
-    for number in range(5):
-        await rig.client.send(actor, Long.jobs, number)
-    await rig.client.send(actor, Long.asks, "why")
+    while True:
+        call = asyncio.ensure_future(actor.read())
+        for _ in range(3):
+            await rig.advance(1)
+            if call.done():
+                return await call
+        call.cancel()
+
+
+async def drive(rig: Rig) -> list[str]:
+    """Let enough time pass, whatever process there is."""
+    await read(rig)
     for _ in range(40):
         await rig.advance(120)
-    return await actor.read()
+    return await read(rig)
 
 
 def make_store(kind: str, clock: FakeClock, folder: Path) -> Store:
@@ -146,22 +154,58 @@ def make_store(kind: str, clock: FakeClock, folder: Path) -> Store:
     return SQLiteStore(folder / "actors.db", clock=clock, synchronous="normal")
 
 
-class Dying(FaultyStore):
-    """Kills the process that runs on it, before or after a commit."""
+class Dying(StoreWrapper):
+    """Kills the process that writes history, before or after one of its commits.
+
+    Attributes:
+        kill: starts another process; ``None`` once it was called.
+        left: commits of history until then.
+        commits: how many there were.
+    """
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self.left = -1
+        self.kill: Callable[[], None] | None = None
+        self.left = 0
         self.after = False
-        self.kill = lambda: None
         self.commits = 0
+        self.frozen: list[asyncio.Future[None]] = []
 
-    async def commit(self, actor_id, changes, *, expected):  # type: ignore[no-untyped-def]
-        self.commits += 1
-        self.left -= 1
-        if self.left == 0 and not self.after:
-            self.kill()
-        result = await self.inner.commit(actor_id, changes, expected=expected)
-        if self.left == 0 and self.after:
-            self.kill()
-        return result
+    async def commit(self, actor_id: str, changes: Changes, *, expected: int | None) -> int:
+        writes = "history" in changes.counters
+        self.commits += writes
+        self.left -= writes
+        dies = writes and self.left == 0 and self.kill is not None
+        version = 0
+        if not dies or self.after:
+            version = await self.inner.commit(actor_id, changes, expected=expected)
+        if not dies or self.kill is None:
+            return version
+        self.kill()
+        self.kill = None
+        forever: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.frozen.append(forever)
+        await forever  # the process is no more
+        raise AssertionError
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_process_may_die_at_every_commit(kind: str, tmp_path: Path) -> None:
+    async def life(number: int, after: bool) -> int:
+        clock = FakeClock()
+        folder = tmp_path / f"{number}-{after}"
+        folder.mkdir()
+        store = Dying(make_store(kind, clock, folder))
+        async with Rig(store=store, clock=clock) as rig:
+            store.left, store.after, store.kill = number, after, rig.restart
+            assert await drive(rig) == expected()
+            for forever in store.frozen:
+                forever.cancel()
+        return store.commits
+
+    whole = await life(0, after=False)
+    assert whole >= 50
+    step = 1 if kind == "memory" else 5
+    for number in range(1, whole + 1, step):
+        for after in (False, True):
+            await life(number, after)
