@@ -142,11 +142,6 @@ class Inbox:
 
     # -- waiting ----------------------------------------------------------------------------------
 
-    @property
-    def pokes(self) -> int:
-        """How often somebody was told to look again."""
-        return self._pokes
-
     def poke(self) -> None:
         """Let those who wait look again: something may have been sent, or the time is over."""
         self._complete = False

@@ -403,6 +403,8 @@ class Pumps:
         again = None
         if end is End.STOPPED or pump.again_at is not None:
             again = pump.again
+        elif runtime.workflows.waits_for_time(cell):
+            again = None
         elif end is End.PARKED and not (
             await self._is_drained(cell) and await pump.take_back_mark()
         ):

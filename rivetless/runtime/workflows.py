@@ -253,6 +253,11 @@ class Workflows:
             return False
         return cell.inbox.pokes != memory.seen
 
+    def waits_for_time(self, cell: Cell) -> bool:
+        """Whether a workflow waits, and not for a message."""
+        memory = cell.tenure.workflow
+        return memory is not None and memory.waits is not None and not memory.waits.messages
+
     def _is_due(self, memory: Memory) -> bool:
         """Whether a workflow may find something that it waits for."""
         waits = memory.waits

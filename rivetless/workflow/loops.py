@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rivetless.serde import Schema, schema_of
 from rivetless.workflow import values
 from rivetless.workflow.engine import unwrapped
-from rivetless.workflow.results import Break, Continue
+from rivetless.workflow.results import Break, Continue, as_break, as_continue
 
 if TYPE_CHECKING:
     from rivetless.workflow.context import WorkflowContext
@@ -51,8 +51,7 @@ async def run(
         outcome: object = await unwrapped(fn(child, *args))
         child.close()
         ctx.catch_up(child)
-        if isinstance(outcome, Break):
-            ended: Break[Any] = outcome
+        if (ended := as_break(outcome)) is not None:
             plain = values.encode(result, ended.value, f"The result of `{name}`")
             now, value = engine.port.now(), values.stored(plain)
             entry = replace(entry, status="completed", completed_at=now, value=value)
@@ -75,19 +74,19 @@ def _last(location: str) -> str:
 def _next(name: str, entry: Entry, states: Schema[Any], outcome: Any, stateful: bool) -> Entry:
     """Return the loop's entry for the iteration that follows."""
     number = entry.value["iteration"] + 1
+    going_on = as_continue(outcome)
     if not stateful:
-        if outcome is not None and not isinstance(outcome, Continue):
+        if outcome is not None and going_on is None:
             raise TypeError(
                 f"An iteration of `{name}` returned {outcome!r}: return `Break(value)` to end the "
                 "loop, or nothing to go on."
             )
         return replace(entry, value={"iteration": number, "state": None})
-    if not isinstance(outcome, Continue):
+    if going_on is None:
         raise TypeError(
             f"An iteration of `{name}` returned {outcome!r}: a loop with a state returns "
             "`Continue(state)` or `Break(value)`."
         )
-    going_on: Continue[Any] = outcome
     plain = values.encode(states, going_on.state, f"The state of `{name}`")
     return replace(entry, value={"iteration": number, "state": values.stored(plain)})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal
+from typing import Any, Generic, Literal
 
 from typing_extensions import TypeVar
 
@@ -44,6 +44,16 @@ class Continue(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Continue({self.state!r})"
+
+
+def as_break(value: object) -> Break[Any] | None:
+    """Return ``value`` if it ends a loop."""
+    return value if isinstance(value, Break) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+def as_continue(value: object) -> Continue[Any] | None:
+    """Return ``value`` if it goes on with a loop."""
+    return value if isinstance(value, Continue) else None  # pyright: ignore[reportUnknownVariableType]
 
 
 class Ok(Generic[T]):
