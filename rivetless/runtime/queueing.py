@@ -193,6 +193,8 @@ class TurnQueue(Part, QueuePort):
         self._listen(turn.abort)
         if signal is not None:
             self._listen(signal)
+        # Nobody can send to an actor that is only being created.
+        await turn.port_call(turn.cell.durable(turn.base))
         await turn.port_call(wait())
 
     def _listen(self, signal: AbortSignal) -> None:

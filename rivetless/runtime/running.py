@@ -362,6 +362,7 @@ class RunQueue(TurnQueue):
         if signal is not None:
             self._listen(signal)
         await run.port_call(run.all_durable())
+        await run.port_call(run.cell.durable(run.base))
         if run.abort.aborted:
             raise errors.ActorAborted
         await run.port_call(run.pump.park(wait, seconds))
