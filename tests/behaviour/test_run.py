@@ -35,10 +35,10 @@ async def test_a_loop_answers(world: World) -> None:
     replies = await asyncio.gather(
         *(
             world.client.send_and_wait(worker, Worker.tasks, Task(text="x" * n), timeout=10)
-            for n in range(1, 9)
+            for n in range(1, 4)
         )
     )
-    assert replies == list(range(1, 9))
+    assert replies == [1, 2, 3]
 
 
 async def test_events_of_a_loop_come_with_its_commit(world: World) -> None:
