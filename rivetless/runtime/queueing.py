@@ -136,6 +136,9 @@ class TurnQueue(Part, QueuePort):
             left = None if end is None else end - clock.now()
             if left is not None and left <= 0:
                 return []
+            if not tries:
+                # An actor that another process has created meanwhile is where senders send to.
+                await turn.port_call(turn.reach_out())
             await self._wait(partial(self.inbox.wait, pokes, left, tries), left, signal)
             tries += 1
 

@@ -102,6 +102,14 @@ class Spinner(Actor[Log]):
         raise ActorAborted
 
 
+class Waiter(Actor[Log]):
+    notes = Queue[str]()
+
+    @action
+    async def next(self) -> str:
+        return (await self.queue.next(self.notes)).body
+
+
 async def send(
     process: Process,
     name: str,
@@ -251,6 +259,18 @@ async def test_what_is_broadcast_flows_only_while_nothing_is_uncommitted() -> No
 
 
 # -- processes --------------------------------------------------------------------------------
+
+
+async def test_who_waits_is_where_others_send_to() -> None:
+    world = await World.open(Waiter)
+    one, other = world.staying(), world.staying()
+    # It creates the actor and waits; nothing of that may stay in its process.
+    waiting = asyncio.ensure_future(one.call("waiter", "next"))
+    await settle()
+    await send(other, "waiter", "notes", "a")
+    await until_quiet(world, 5)
+    assert waiting.done()
+    assert await waiting == "a"
 
 
 async def test_one_process_at_a_time_runs_the_loop() -> None:
