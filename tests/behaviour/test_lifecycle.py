@@ -4,6 +4,7 @@ import pytest
 
 from rivetless import ActorError
 from tests.behaviour.actors.living import Fragile, Life, Slow
+from tests.behaviour.cells import IN_MEMORY
 from tests.behaviour.world import World
 
 BORN = ["state", "create", "vars", "wake:life"]
@@ -33,6 +34,7 @@ async def test_many_handles_wake_it_once(world: World) -> None:
     assert lines == BORN
 
 
+@IN_MEMORY
 async def test_hooks_around_a_connection(world: World) -> None:
     life = world.client.get_or_create(Life, world.key)
     async with world.client.connect(
