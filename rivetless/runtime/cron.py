@@ -136,10 +136,9 @@ class Crons(Part, CronPort):
             return
         old = self._changed[name] if name in self._changed else self._stored[name]
         wish = self._wishes.pop(name)
-        if wish is None:
-            self.change(old, None)
-        else:
-            self.change(old, self._granted(name, wish, old))
+        new = None if wish is None else self._granted(name, wish, old)
+        if new != old:  # what is set anew at each wake costs no commit
+            self.change(old, new)
 
     def _granted(self, name: str, wish: Wish, old: Recurring | None) -> Recurring:
         now = self.now()

@@ -199,6 +199,18 @@ async def test_setting_it_again() -> None:
     process.runtime.abandon()
 
 
+async def test_setting_what_is_set_already_writes_nothing() -> None:
+    world = await World.open(Clockwork)
+    process = world.process(Bells())
+    for call in (("every", 10), ("set", "* * * * *")):
+        await process.call("clockwork", *call)
+        version = (await head_of(world)).version
+        world.store.reset()
+        await process.call("clockwork", *call)
+        assert world.store.writes == 0
+        assert (await head_of(world)).version == version
+
+
 async def test_a_turn_sees_what_it_has_set() -> None:
     world = await World.open(Clockwork)
     process = world.process(Bells())
