@@ -17,10 +17,9 @@ class Thumbnail(BaseModel):
 
 
 class Album(BaseModel):
-    """What lasts: what was made, and how much was left alone."""
+    """What lasts: what was made."""
 
     thumbnails: list[Thumbnail] = []
-    skipped: int = 0
 
 
 # --8<-- [end:models]
@@ -35,21 +34,17 @@ class Thumbnailer(Actor[Album], max_queue_size=500, icon="image"):
     """Makes thumbnails for one customer."""
 
     pictures = Queue[Picture, Thumbnail](can_publish=customers_only, max_deliveries=3)
-    notes = Queue[str]()
     made = Event[Thumbnail]()
 
     async def run(self) -> None:
-        async for message in self.queue.iter(self.pictures, self.notes):
-            match message.body:
-                case Picture(url=url, width=width):
-                    if not url.startswith("https://"):
-                        raise UserError("There is nothing to fetch.", code="bad_url")
-                    thumbnail = Thumbnail(url=f"{url}?w={width}", width=width)
-                    self.state.thumbnails.append(thumbnail)
-                    self.broadcast(self.made, thumbnail)
-                    message.complete(thumbnail)
-                case _:
-                    self.state.skipped += 1
+        async for message in self.queue.iter(self.pictures):
+            url, width = message.body.url, message.body.width
+            if not url.startswith("https://"):
+                raise UserError("There is nothing to fetch.", code="bad_url")
+            thumbnail = Thumbnail(url=f"{url}?w={width}", width=width)
+            self.state.thumbnails.append(thumbnail)
+            self.broadcast(self.made, thumbnail)
+            message.complete(thumbnail)
 
     # --8<-- [end:worker]
 

@@ -11,8 +11,8 @@ from rivetless import Client
 async def main(endpoint: str) -> str:
     async with Client(endpoint) as client:
         worker = client.get_or_create(Thumbnailer, "ann", params={"customer": "ann"})
-        await client.send(worker, Thumbnailer.notes, "hello")
         picture = Picture(url="https://example.com/cat.jpg", width=64)
+        await client.send(worker, Thumbnailer.pictures, picture)
         thumbnail = await client.send_and_wait(worker, Thumbnailer.pictures, picture, timeout=10)
         return thumbnail.url
 

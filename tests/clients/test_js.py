@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("file", ["calls", "connections", "raw"])
+@pytest.mark.parametrize("file", ["calls", "connections", "queues", "raw"])
 def test_features(server: ServerProcess, file: str, encoding: str) -> None:
     run_node(file, server.endpoint, encoding, server.output)
 

@@ -65,7 +65,6 @@ class Room(Actor[State, Member, Params]):
         self.stat  # error
         await self.kv.put("k", 5)  # error
         await self.kv.get("k", type="json")  # error
-        self.queue  # error
         self.broadcast(self.changed, "x")  # error
         self.broadcast(self.changed)  # error
         self.broadcast(self.changed, 1, 2)  # error
