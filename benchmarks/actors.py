@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from rivetless import Actor, Event, action, setup
+from rivetless import Actor, Event, Queue, action, setup
 
 __all__ = ["registry"]
 
@@ -103,4 +103,45 @@ class Sleeper(Actor[Wakes]):
         return self.state.wakes
 
 
-registry = setup(use=[Counter, Echo, ChatRoom, Sleeper])
+class Work(BaseModel):
+    """One task of a worker."""
+
+    value: int
+
+
+class Progress(BaseModel):
+    """State of ``Worker``."""
+
+    processed: int = 0
+    sum: int = 0
+
+
+class Worker(Actor[Progress], max_queue_size=100_000):
+    """Consumes a queue in its loop."""
+
+    tasks = Queue[Work]()
+
+    async def run(self) -> None:
+        """Add up what is sent."""
+        async for message in self.queue.iter(self.tasks):
+            self.state.processed += 1
+            self.state.sum += message.body.value
+
+    @action
+    async def fill(self, count: int) -> None:
+        """Send ``count`` tasks to itself."""
+        for value in range(count):
+            self.queue.send(self.tasks, Work(value=value))
+
+    @action
+    async def processed(self) -> int:
+        """Return how many tasks are done."""
+        return self.state.processed
+
+    @action
+    async def sum(self) -> int:
+        """Return the sum of their values."""
+        return self.state.sum
+
+
+registry = setup(use=[Counter, Echo, ChatRoom, Sleeper, Worker])

@@ -83,5 +83,6 @@ MEASURES: Final = (
     Measure("fan-out to 50, p50", "load", "fanout_50", "p50_ms", "ms", "less"),
     Measure("fan-out to 200, p50", "load", "fanout_200", "p50_ms", "ms", "less", 1 / 2),
     Measure("wake, p50", "load", "wake_now", "p50_ms", "ms", "less"),
+    Measure("queue: sent and consumed", "load", "queue", "messages_per_s", "/s", "more", 5),
 )
 """In the order in which they are taken; those of one name are figures of one measure."""
