@@ -14,7 +14,7 @@ from tests.behaviour.world import NO_TLS
 from tests.processes.load import Load
 from tests.servers import ROOT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 APP = "tests.behaviour.actors:registry"
 CALLERS = 8

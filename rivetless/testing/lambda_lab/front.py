@@ -71,4 +71,7 @@ class Front:
 
 def _origin(path: str) -> Origin:
     """Return where CloudFront sends a path: the first pattern that fits counts."""
-    return next((origin for glob, origin in BEHAVIOURS if fnmatchcase(path, glob)), "http")
+    for pattern, origin in BEHAVIOURS:
+        if fnmatchcase(path, pattern):
+            return origin
+    return "http"
