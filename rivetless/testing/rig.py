@@ -179,12 +179,13 @@ class Rig:
         await settle()
         self._tasks.cancel()
         await self._tasks.finish()
-        closing = asyncio.create_task(self.runtime.aclose())
-        while not closing.done():
-            # What still waits for the clock is given the time it would have; then it is cancelled.
-            await self.clock.advance(CLOSING)
-        await closing
-        await self._stack.aclose()
+        for close in (self.runtime.aclose, self._stack.aclose):
+            ending = asyncio.create_task(close())
+            while not ending.done():
+                # What waits for the clock is given the time it would have; then it is cancelled.
+                # The store, too, may be about to try something again.
+                await self.clock.advance(CLOSING)
+            await ending
 
     def _start(self) -> None:
         self.runtime = Runtime(

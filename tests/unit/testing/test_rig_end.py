@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from rivetless import Actor, action
+from rivetless.clock import sleep
+from rivetless.store.memory import MemoryStore
+from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
+from rivetless.testing.stores import StoreWrapper
 
 
 class Restless(Actor):
@@ -32,3 +36,18 @@ async def test_a_call_that_never_ends_does_not_keep_the_rig() -> None:
     call.cancel()
     await asyncio.wait([call])
     assert call.done()
+
+
+async def test_a_store_that_waits_for_the_clock_is_closed() -> None:
+    clock = FakeClock()
+
+    class Slow(StoreWrapper):
+        async def __aexit__(self, *exc_info: object) -> None:
+            await sleep(clock, 5)
+            closed.append(clock.now())
+            await super().__aexit__(None, None, None)
+
+    closed: list[float] = []
+    async with Rig(store=Slow(MemoryStore(clock=clock)), clock=clock) as rig:
+        left_at = rig.clock.now()
+    assert closed >= [left_at + 5]
