@@ -68,7 +68,31 @@ def make_parser() -> argparse.ArgumentParser:
             description="Show what a SAM template makes and costs, then build and deploy it.",
         )
     )
+    _add_workflow_commands(commands)
     return parser
+
+
+def _add_workflow_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = commands.add_parser(
+        "replay",
+        help="check histories of workflows against the code",
+        description="Run recorded histories of workflows against the code as it is.",
+    )
+    check.add_argument("exports", nargs="+", type=Path, metavar="EXPORT", help="exported history")
+    check.add_argument("--app", required=True, help="where the registry is: module:attribute")
+    workflow = commands.add_parser("workflow", help="look at workflows, and run them again")
+    verbs = workflow.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text in (
+        ("export", "print a history as JSON"),
+        ("show", "draw a history as a tree"),
+        ("rerun-from", "forget a step and all that came after it, and go on from there"),
+    ):
+        command = verbs.add_parser(verb, help=text, description=f"{text.capitalize()}.")
+        command.add_argument("actor", help="an actor's id, or its name and key: order/42")
+        if verb == "rerun-from":
+            command.add_argument("step", help="the step's place, as `show` has it: loop/~3/charge")
+        command.add_argument("--store", required=True, metavar="URL", help="sqlite:PATH or such")
+        command.add_argument("--namespace", default="default", help="of the actor")
 
 
 def _add_deployment_options(command: argparse.ArgumentParser) -> None:
@@ -160,6 +184,13 @@ def _run(arguments: argparse.Namespace, given: Sequence[str]) -> int:
         return _describe(arguments)
     if arguments.command == "deploy":
         return _deploy(arguments)
+    if arguments.command in ("replay", "workflow"):
+        from rivetless.cli.workflows import run
+
+        try:
+            return run(arguments)
+        except (OSError, ValueError) as error:
+            return _complain(str(error))
     # Without reload, mistakes of the application's own are shown as Python shows them.
     reload: bool = getattr(arguments, "reload", False)
     registry = None if reload else load_registry(arguments.app)

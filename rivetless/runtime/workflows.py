@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import types
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -35,12 +34,12 @@ from rivetless.workflow.journal import (
     entry_key,
     read_entry,
 )
+from rivetless.workflow.outside import outside
 from rivetless.workflow.port import Finish, Outcome, Port, Work
 
 if TYPE_CHECKING:
     from rivetless.actor.abort import AbortSignal
     from rivetless.actor.queue import Delivery, Queue
-    from rivetless.actor.turn import Turn
     from rivetless.runtime.cell import Cell
     from rivetless.runtime.running import RunTurn
     from rivetless.runtime.runtime import Runtime
@@ -234,7 +233,7 @@ class Workflows:
             memory.seen = inbox.pokes
             port = TurnPort(self._runtime, turn, workflow, memory.journal)
             engine = Engine(port)
-            actor = turn.definition.new(cast("Turn", Outside(turn)))
+            actor = turn.definition.new(outside(turn))
             try:
                 end = await engine.run(workflow, actor)
             finally:
@@ -264,37 +263,6 @@ class Workflows:
         if waits is None or waits.messages:
             return True
         return waits.until is not None and self._runtime.clock.now() + HAIR >= waits.until
-
-
-class Outside:
-    """The turn of an actor outside of steps: there is none, and every use of it says so.
-
-    Args:
-        turn: of the pump.
-    """
-
-    _NAMES: Final = types.MappingProxyType(
-        {"get_state": "state", "set_state": "state", "get_vars": "vars", "set_vars": "vars"}
-    )
-
-    def __init__(self, turn: RunTurn) -> None:
-        self.definition = turn.definition
-        self.address = turn.address
-        self.actor_id = turn.actor_id
-        self.region = turn.region
-        self.log = turn.log
-        self.abort = turn.abort
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> object:
-            shown = self._NAMES.get(name, name)
-            raise errors.ActorError(
-                "actor",
-                "invalid_operation",
-                f"`self.{shown}` is only available inside workflow steps: do it in a method, and "
-                "run that with `ctx.step(name, self.method)`.",
-            )
 
 
 class _Attempt:
@@ -381,7 +349,7 @@ class TurnPort(Port):
     async def turn(
         self, label: str, location: str, work: Work | None, finish: Finish, timeout: float | None
     ) -> Outcome:
-        dirty = self._journal.take_dirty()
+        dirty = await self._take_dirty(label)
         cause = None if work is None else digest("workflow", self.actor_id, location)
         attempt = _Attempt()
 
@@ -405,6 +373,19 @@ class TurnPort(Port):
             return await self._write(turn.part(History), dirty, failure, finish)
 
         return await self._commit(attempt, failed, label, None, None)
+
+    async def _take_dirty(self, label: str) -> Writing:
+        """Return what joins the next commit; what is too much for one goes ahead of it."""
+        most = max(self._runtime.store.capabilities.max_commit_records // 2, 1)
+        *ahead, last = self._journal.take_dirty().split(most)
+        for part in ahead:
+
+            async def body(turn: ActorTurn, part: Writing = part) -> tuple[None, Writing]:
+                await turn.part(History).write(self._journal, part)
+                return None, Writing()
+
+            await self._commit(_Attempt(), body, label, None, None)
+        return last
 
     async def _write(
         self, history: History, dirty: Writing, outcome: Outcome, finish: Finish
@@ -479,7 +460,7 @@ class TurnPort(Port):
         completable: bool | None,
         finish: Callable[[Sequence[Delivery]], Writing],
     ) -> list[Delivery]:
-        dirty = self._journal.take_dirty()
+        dirty = await self._take_dirty("history")
 
         async def body(turn: ActorTurn) -> tuple[list[Delivery], Writing | None]:
             history = turn.part(History)

@@ -18,6 +18,7 @@ from rivetless.workflow.errors import (
     RollbackError,
     StepError,
     Suspended,
+    Unrecorded,
     info_of,
 )
 from rivetless.workflow.journal import quote
@@ -106,7 +107,7 @@ async def _stopped(tasks: Collection[asyncio.Task[Any]]) -> None:
 def _raise_passing(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Raise what ends the run of the workflow, if a branch has come to that."""
     errors = [e for task in tasks if task.done() and (e := _error(task)) is not None]
-    first = in_order([e for e in errors if not isinstance(e, Suspended)])
+    first = in_order([e for e in errors if not isinstance(e, Suspended | Unrecorded)])
     if first is not None:
         raise first
 

@@ -495,6 +495,7 @@ class WorkflowContext:
                 )
             )
         self._visited.add(location)
+        self.engine.visited.add(location)
         entry = self.engine.journal.get(location)
         if entry is not None and entry.kind != kind:
             raise self.misuse(

@@ -87,6 +87,7 @@ class Engine:
         checkpointed: whether a rollback checkpoint has come.
         collecting: whether it is replayed to learn what is to be rolled back.
         compensations: the completed steps with a ``rollback``.
+        visited: the places that the function has come to.
         misuse: a mistake that user code must not hide.
         error: what a failed workflow has failed with.
     """
@@ -98,6 +99,7 @@ class Engine:
         self.checkpointed = False
         self.collecting = False
         self.compensations: list[Compensation] = []
+        self.visited: set[str] = set()
         self.misuse: MisuseError | None = None
         self.error: Exception | None = None
         self._recorded_only = recorded_only

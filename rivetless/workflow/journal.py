@@ -248,6 +248,16 @@ class Writing:
         both.completions = [*self.completions, *later.completions]
         return both
 
+    def split(self, most: int) -> list[Writing]:
+        """Return it as several, of at most so many deletes each; what they wait for comes first."""
+        gone = sorted(self.deletes)
+        parts: list[Writing] = []
+        for start in range(0, len(gone), most):
+            part = self if not parts else Writing()
+            part.deletes = set(gone[start : start + most])
+            parts.append(part)
+        return parts or [self]
+
 
 @frozen
 class Shown:
