@@ -14,6 +14,7 @@ from rivetless.runtime.commands import (
     ConnectionAction,
     OpenConnection,
     RawRequest,
+    SendMessage,
     Sweep,
     Wake,
 )
@@ -127,7 +128,9 @@ class Invocation:
         """Say until when a command may go on, as far as it can be told."""
         if isinstance(command, Wake | Sweep):
             return replace(command, deadline=self._earlier(command.deadline))
-        if isinstance(command, CallAction | ConnectionAction | OpenConnection | RawRequest):
+        if isinstance(
+            command, CallAction | ConnectionAction | OpenConnection | RawRequest | SendMessage
+        ):
             origin = command.origin
             return replace(command, origin=replace(origin, deadline=self._earlier(origin.deadline)))
         return command
