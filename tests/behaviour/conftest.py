@@ -20,25 +20,38 @@ APP = "tests.behaviour.actors:registry"
 
 
 @pytest.fixture(scope="session")
+def servers_on_ministack(ministack: str) -> Iterator[list[ServerProcess]]:
+    """Collect servers that must end before ministack does: they write as they end."""
+    servers: list[ServerProcess] = []
+    yield servers
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(scope="session")
 def server_on(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Cell], ServerProcess]]:
     """Start the server of a host and a store, once for all tests of this process."""
     running: dict[tuple[str, str], ServerProcess] = {}
+    alone: list[ServerProcess] = []
 
     def start(cell: Cell) -> ServerProcess:
         place = cell.host, cell.store
         if place not in running:
             folder = tmp_path_factory.mktemp("-".join(place))
+            together = alone
             if cell.store == "memory":
                 where = "memory:"
             elif cell.store == "sqlite":
                 where = f"sqlite:{folder / 'actors.db'}"
             else:
                 endpoint: str = request.getfixturevalue("ministack")
+                together = request.getfixturevalue("servers_on_ministack")
                 where = f"dynamodb:{make_table(endpoint)}?endpoint={endpoint}"
             kind = LabProcess if cell.host == "lambda" else ServerProcess
             server = running[place] = kind(APP, where, folder / "log.txt")
+            together.append(server)
             if cell.host == "lambda":
                 # Behind a front nobody is known to be on the same machine.
                 server.variables["RIVETLESS_ADMIN_TOKEN"] = TOKEN
@@ -46,7 +59,7 @@ def server_on(
         return running[place]
 
     yield start
-    for server in running.values():
+    for server in alone:
         server.close()
 
 
