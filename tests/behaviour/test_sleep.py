@@ -5,10 +5,11 @@ import asyncio
 from tests.behaviour.actors.counting import Counter
 from tests.behaviour.actors.living import Life
 from tests.behaviour.actors.meeting import JoinParams, Room
-from tests.behaviour.cells import RESIDENT
+from tests.behaviour.cells import IN_MEMORY, RESIDENT
 from tests.behaviour.world import Ear, RigWorld, World
 
 
+@IN_MEMORY
 async def test_asked_for(world: World) -> None:
     life = world.client.get_or_create(Life, world.key)
     await life.read()
