@@ -15,14 +15,11 @@ from rivetless.clock import Clock, Timer
 from rivetless.errors import ActorError
 from rivetless.runtime.commands import Wake
 from rivetless.runtime.ports import Ring, WakeError
-from rivetless.runtime.timers import covers, is_timer_at
+from rivetless.runtime.timers import SOON, covers, is_timer_at
 from rivetless.store.base import KEEP, Changes, Head, StoreError
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
-
-SOON: Final = 0.05
-"""Seconds: an actor that asks to be woken within them makes a hop, later a fresh start."""
 
 SKEW: Final = 2.0
 """Seconds by which the clocks of two machines may differ."""

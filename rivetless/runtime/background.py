@@ -40,6 +40,7 @@ async def run_later(
         deadline=runtime.clock.now() + cell.definition.options.action_timeout,
         conn=turn.job.conn,
         request=turn.job.request,
+        hops=turn.job.hops,
     )
     try:
         await runtime.execution.run(ById(None, turn.actor_id), job)

@@ -490,7 +490,11 @@ class Cell(Gate):
                         actor_id, changes, expected=expected if changes.versioned else None
                     )
             except OutcomeUnknown:
+                if len(batch) > 1 and changes.absent and not changes.versioned:
+                    raise
                 version = await self._reconcile(actor_id, changes, expected)
+        except OutcomeUnknown:
+            await self._reconcile_each(batch, actor_id, expected)
         except (Conflict, Gone):
             self._discard(batch, Superseded(elsewhere=True))
         except (Full, Duplicate) as error:
@@ -512,7 +516,8 @@ class Cell(Gate):
         """Let only those fail whose conditions do not hold, and what was built on them."""
         if len(batch) > 1:
             epoch = self._epoch
-            for step in batch:
+            for index, step in enumerate(batch):
+                self._sending = batch[index:]
                 if self._epoch == epoch:
                     await self._commit([step])
                 else:
@@ -531,6 +536,20 @@ class Cell(Gate):
                 raise Conflict(actor_id, None)
             case _:
                 raise errors.make("actor.outcome_unknown")
+
+    async def _reconcile_each(self, batch: list[Step], actor_id: str, expected: int) -> None:
+        """Find out what became of steps without a version, of which some may have been made before.
+
+        That one of them is there says nothing of the others.
+        """
+        for step in batch:
+            now = tick()
+            try:
+                version = await self._reconcile(actor_id, step.changes, expected)
+            except errors.ActorError as error:
+                fail(step, error)
+            else:
+                self._landed([step], step.changes, actor_id, expected, version, now)
 
     def _landed(
         self,

@@ -326,9 +326,6 @@ class CronRunner:
             return
         try:
             await runtime.execution.run(ById(None, head.actor_id), work)
-        except errors.ActorError as error:
-            if error.name != "actor.not_found":
-                await self._failed(firing, job, error)
         except Exception as error:
             await self._failed(firing, job, error)
 

@@ -246,6 +246,8 @@ class Execution:
             ActorError: the store cannot say, or refuses.
         """
         cell = turn.cell
+        if turn.refused is not None:
+            raise turn.refused
         if changes is None:
             if turn.read_records and (moved := cell.moved(turn.base)) is not None:
                 raise moved
@@ -300,7 +302,8 @@ class Execution:
             Superseded: it may have been.
         """
         turn.end("failed")
-        await turn.cell.validate(turn.base, turn.job.started)
+        if turn.refused is None:
+            await turn.cell.validate(turn.base, turn.job.started)
         if not isinstance(error, errors.ActorError):
             turn.log.error("unhandled error in %s", turn.job.label, exc_info=error)
 
@@ -341,6 +344,9 @@ class Execution:
         turn.presence.remember(changes)
         try:
             await step.done
+        except Full as error:
+            turn.refused = errors.queue_full(error.limit)
+            raise turn.refused from error
         except errors.ActorError as error:
             # Unknown, so not to be run again; the handler may go on if it likes.
             job.checkpoints += error.name == "actor.outcome_unknown"

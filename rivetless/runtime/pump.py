@@ -303,6 +303,13 @@ class Pump:
         return Ring(self._actor_id, None, hops + (1 if self._progressed else BARREN))
 
     @property
+    def is_late(self) -> bool:
+        """Whether it should have been begun again already: the wake for that was lost."""
+        over = self.task is not None and self.task.done()
+        at = self._again_at
+        return over and at is not None and at <= self._runtime.clock.now()
+
+    @property
     def again_at(self) -> float | None:
         """When it is to be begun again, if that is known."""
         return self._again_at
@@ -359,7 +366,9 @@ class Pumps:
 
     def arrived(self, cell: Cell) -> None:
         """There may be something for an actor's loop."""
-        if "run" not in cell.definition.hooks or cell.pump is not None or self._stopped:
+        if "run" not in cell.definition.hooks or self._stopped:
+            return
+        if cell.pump is not None and not cell.pump.is_late:
             return
         if not cell.known:
             return

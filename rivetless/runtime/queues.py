@@ -140,22 +140,25 @@ class Queues:
         try:
             turn: ActorTurn = await runtime.execution.run(command.target, job)
         except Duplicate:
-            cell = await runtime.cell_for(command.target)
-            if key is None or not cell.known:
+            if key is None:
                 raise errors.make("actor.conflict") from None
-            await self._check_repeat(cell.actor_id, key, check)
-            return cell.actor_id, cell.address
+            info = await runtime.actions.get_actor(GetActor(command.target))
+            await self._check_repeat(info.actor_id, key, check)
+            return info.actor_id, info.address
         return turn.actor_id, turn.address
 
     async def _check_repeat(self, actor_id: str, key: str, check: str) -> None:
         """Refuse a key that was used for another message.
 
         Raises:
-            ActorError: ``actor.idempotency_mismatch``.
+            ActorError: ``actor.idempotency_mismatch``; ``actor.conflict``: the life that had the
+                message has ended since.
         """
         name = messages.arrival_key(key)
         record = await find_record(self._runtime.store, actor_id, name.collection, name.key)
-        if record is not None and record.data.decode() != check:
+        if record is None:
+            raise errors.make("actor.conflict")
+        if record.data.decode() != check:
             raise errors.make("actor.idempotency_mismatch")
 
     async def _result(

@@ -66,6 +66,7 @@ class Replies:
         Raises:
             TimeoutError: it did not come within ``seconds``.
         """
+        self.expect(waiter)  # another who waits for the same reply may have given up
         future = self._waiting[waiter]
         end = None if seconds is None else self._clock.now() + seconds
         alone = self._store.capabilities.single_writer and not waiter.startswith(KEYED)

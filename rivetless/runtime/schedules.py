@@ -235,9 +235,6 @@ class ScheduleRunner:
             return
         try:
             await runtime.execution.run(ById(None, firing.head.actor_id), job)
-        except errors.ActorError as error:
-            if error.name != "actor.not_found":
-                await self._failed(firing, planned, error, job)
         except Exception as error:
             await self._failed(firing, planned, error, job)
 
@@ -277,21 +274,20 @@ class ScheduleRunner:
                 )
             )
 
+        definition = runtime.definitions[head.address.name]
+        deadline = runtime.deadline(definition)
+        hops = firing.wake.hops
+        failed = Job(definition, body, label="schedule failed", deadline=deadline, hops=hops)
+        try:
+            await runtime.execution.run(ById(None, head.actor_id), failed)
+        except errors.ActorError as reason:
+            if reason.name != "actor.not_found":
+                raise
+            return  # it is the actor itself that is gone
         runtime.log.warning(
             "the scheduled action `%s` of %s failed; it %s",
             planned.action,
             head.address,
             "is a dead letter now" if over else "is tried again",
             exc_info=error,
-        )
-        definition = runtime.definitions[head.address.name]
-        await runtime.execution.run(
-            ById(None, head.actor_id),
-            Job(
-                definition,
-                body,
-                label="schedule failed",
-                deadline=runtime.deadline(definition),
-                hops=firing.wake.hops,
-            ),
         )

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FRONT: Final = 8
 """How many of the first timers are read together."""
 
+SOON: Final = 0.05
+"""Seconds: an actor that asks to be woken within them makes a hop, later a fresh start."""
+
 _DATE: Final = 8
 
 
@@ -238,7 +241,7 @@ class Timers(Part):
         if not (self._added and self._behind) or alarm is None or alarm > now:
             return
         at = min(timer.at for timer in self._added.values())
-        hops = turn.job.hops + 1 if at <= now else 0
+        hops = turn.job.hops + 1 if at - now < SOON else 0
         runtime.alarms.ring(Ring(turn.actor_id, at if at > now else None, hops))
 
     def committed(self) -> None:

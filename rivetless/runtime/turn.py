@@ -66,6 +66,7 @@ class ActorTurn:
         presence: the connections, as this run sees them.
         port: the future of our own that the handler waits for, if it does.
         renewal: the timer that renews the turn's lease.
+        refused: why a checkpoint cannot be made, now or in another run; the turn can only fail.
     """
 
     __slots__ = (
@@ -91,6 +92,7 @@ class ActorTurn:
         "presence",
         "puts",
         "read_records",
+        "refused",
         "renewal",
         "reply",
         "runtime",
@@ -121,6 +123,7 @@ class ActorTurn:
         self.presence = Presence(self)
         self.ended = False
         self.renewal: Timer | None = None
+        self.refused: errors.ActorError | None = None
         self.port: object = None
         self._state: Any = UNREAD
         self._state_locked = False
@@ -614,12 +617,14 @@ class ActorTurn:
     async def refresh(self) -> None:
         self.check_open()
         self.check_not_beginning("refresh")
-        if self.puts or self.new_state() is not KEEP or self.presence.changed() or self._collected:
+        held = TurnQueue in self._parts and self.queue.held
+        changed = self.puts or self.new_state() is not KEEP or self.presence.changed()
+        if held or changed or self._collected:
             raise errors.ActorError(
                 "actor",
                 "invalid_operation",
-                "`refresh` would lose the changes made so far. Call it before changing anything, "
-                "or `await self.save_state()` first.",
+                "`refresh` would lose the changes made so far. Call it before changing anything or "
+                "receiving a message, or `await self.save_state()` first.",
             )
         await self.port_call(self.runtime.execution.refresh(self))
         self._state = UNREAD
