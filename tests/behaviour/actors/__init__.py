@@ -19,6 +19,7 @@ from tests.behaviour.actors.counting import (
     Stateless,
     Watched,
 )
+from tests.behaviour.actors.flowing import Pipeline
 from tests.behaviour.actors.keeping import Shelf
 from tests.behaviour.actors.living import (
     Background,
@@ -64,6 +65,7 @@ ACTORS: list[type[Actor[Any, Any, Any]]] = [
     Mute,
     Notes,
     Patient,
+    Pipeline,
     Planner,
     Postman,
     Profile,
