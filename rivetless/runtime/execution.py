@@ -18,7 +18,16 @@ from rivetless.runtime.records import find_record
 from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.turn import ActorTurn
 from rivetless.serde import UnstorableError
-from rivetless.store.base import Changes, Collection, Full, Record, StoreError, TooLarge
+from rivetless.store.base import (
+    Changes,
+    Collection,
+    Full,
+    OutcomeUnknown,
+    Record,
+    StoreError,
+    TooLarge,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -64,6 +73,11 @@ class Execution:
                 await self.after_conflict(job, superseded)
         except errors.ActorError as error:
             if (shown := self._for_the_caller(job, error)) is not error:
+                raise shown from error
+            raise
+        except (Unavailable, OutcomeUnknown) as error:
+            told = errors.make("guard.service_unavailable")
+            if (shown := self._for_the_caller(job, told)) is not told:
                 raise shown from error
             raise
         finally:
@@ -341,6 +355,8 @@ class Execution:
             return
         step = Step(changes, tuple(turn.effects), hops=job.hops)
         cell.stage(step)
+        # Not what it is when the effects are out: the state may be another's by then.
+        base = cell.snapshot()
         turn.presence.remember(changes)
         try:
             await step.done
@@ -352,7 +368,7 @@ class Execution:
             job.checkpoints += error.name == "actor.outcome_unknown"
             raise
         job.checkpoints += 1
-        turn.go_on_from_here()
+        turn.go_on_from(base)
         self._runtime.leases.keep(turn)
 
     async def once(self, turn: ActorTurn, name: str, fn: Callable[[], Awaitable[Any]]) -> Any:

@@ -262,7 +262,7 @@ class RunTurn(ActorTurn):
         self.cell.stage(step)
         self.presence.remember(step.changes)
         landed = self.queue.staged()
-        self.go_on_from_here()
+        self.go_on_from(self.cell.snapshot())
         self._on_their_way.append((step, received))
 
         def done(durable: asyncio.Future[bool]) -> None:

@@ -60,6 +60,7 @@ from rivetless.runtime.outbox import Outgoings
 from rivetless.runtime.ports import Doorbells, Keeper, NoDoorbells, NoSockets, Pusher
 from rivetless.runtime.pump import Pumps
 from rivetless.runtime.queues import Queues
+from rivetless.runtime.reconcile import reconcile
 from rivetless.runtime.records import LISTENED
 from rivetless.runtime.responses import read_response
 from rivetless.runtime.schedules import ScheduleRunner
@@ -68,7 +69,7 @@ from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.sweeper import Sweeper
 from rivetless.runtime.waking import Waking
 from rivetless.runtime.workflows import Workflows
-from rivetless.store.base import Changes, Gone, Head, Store, StoreError
+from rivetless.store.base import Changes, Gone, Head, OutcomeUnknown, Store, StoreError
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
@@ -510,7 +511,7 @@ class Runtime:
             cell: the actor's, where the caller has it.
 
         Raises:
-            ActorError: ``actor.not_found``.
+            ActorError: ``actor.not_found``, ``actor.outcome_unknown``.
         """
         if cell is None:
             address = self._addresses.get(actor_id)
@@ -528,6 +529,10 @@ class Runtime:
             await self.store.commit(actor_id, changes, expected=None)
         except Gone:
             raise errors.not_found() from None
+        except OutcomeUnknown:
+            verdict = await reconcile(self.store, actor_id, changes, 0)
+            if not verdict.applied:
+                raise errors.make("actor.outcome_unknown") from None
         self._committed(actor_id, changes, 0)
 
     def _committed(self, actor_id: str, changes: Changes, hops: int) -> None:

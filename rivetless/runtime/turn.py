@@ -543,9 +543,9 @@ class ActorTurn:
         if holder != job.turn_id(self.runtime.fresh_id) and not job.descends_from(holder):
             raise Superseded(elsewhere=False)
 
-    def go_on_from_here(self) -> None:
+    def go_on_from(self, base: Snapshot) -> None:
         """After a checkpoint: what was committed is the new base."""
-        self.base = self.cell.snapshot()
+        self.base = base
         self.puts, self.deletes, self.effects = [], [], []
         self.read_records = False
         for part in self._parts.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,14 +12,23 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, Event, Queue, action
 from rivetless.keys import Address
-from rivetless.runtime.commands import ByKey, Origin, SendMessage, SendResult
+from rivetless.runtime.commands import (
+    ById,
+    ByKey,
+    OpenConnection,
+    Origin,
+    SendMessage,
+    SendResult,
+    Subscribe,
+)
 from rivetless.runtime.messages import MARK, write_message
+from rivetless.runtime.ports import Push
 from rivetless.runtime.schedules import MOST_ATTEMPTS
 from rivetless.runtime.waking import MAX_HOPS
-from rivetless.store.base import Append, Changes, Collection, Head, Outgoing
+from rivetless.store.base import Append, Changes, Collection, Head, Outgoing, Record, RecordKey
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
-from tests.unit.runtime.worlds import Bells, Process, World
+from tests.unit.runtime.worlds import Bells, Mailbox, Process, World
 
 OUTSIDE: list[str] = []
 GATES: dict[str, asyncio.Event] = {}
@@ -324,3 +334,102 @@ async def test_the_note_of_messages_stays_while_there_is_one_that_others_have_se
     assert MARK in (await head_of(world, "loop")).outbox
     process.runtime.abandon()
     other.runtime.abandon()
+
+
+# -- checkpoints, and what must not be repeated ----------------------------------------------------
+
+
+class SlowSockets(Mailbox):
+    """Lets nothing out before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def push(self, host: str, pushes: Sequence[Push]) -> frozenset[str]:
+        self.reached.set()
+        await self.open.wait()
+        return await super().push(host, pushes)
+
+
+async def test_a_checkpoint_goes_on_from_what_it_has_committed() -> None:
+    world = await World.open(Box)
+    process = world.process(Bells())
+    sockets = SlowSockets()
+    process.runtime.effects._pusher = sockets
+    await process.call("box", "put", 10)
+    actor_id = (await head_of(world, "box")).actor_id
+    target = ById("default", actor_id)
+    await process.runtime.dispatch(OpenConnection(target, "c1", "events", "host"))
+    await process.runtime.dispatch(Subscribe(actor_id, "c1", "token", True))
+    await settle()
+    # The checkpoint's commit is made; before its answer is lost, its lease runs out, and another
+    # process puts something in.
+    answer = world.faults.inject(Fault.HELD_LOST)
+    paying = asyncio.create_task(process.call("box", "pay_in_parts"))
+    await answer.reached.wait()
+    await settle()
+    head = await head_of(world, "box")
+    state = head.state
+    assert state is not None
+    assert b"11" in state
+    more = Changes("others", state=state.replace(b"11", b"99"), lease=None)
+    await world.store.inner.commit(actor_id, more, expected=head.version)
+    answer.release()
+    await sockets.reached.wait()
+    # While its events go out, somebody else has this process read the head again.
+    reading = asyncio.create_task(process.call("box", "read"))
+    await settle()
+    sockets.open.set()
+    with pytest.raises(ActorError) as caught:
+        await paying
+    assert caught.value.name == "actor.interrupted"
+    assert await reading == 99
+    assert await process.call("box", "read") == 99
+
+
+class Charger(Actor[Purse], action_timeout=60):
+    @action
+    async def charge(self) -> None:
+        async def fn() -> int:
+            OUTSIDE.append("charged")
+            return 1
+
+        await self.once("charge", fn)
+
+    @action
+    async def charge_and_look(self) -> None:
+        OUTSIDE.append("charged")
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        loop.call_soon(answer.set_result, None)
+        await answer
+        await self.kv.get("x")
+
+
+async def test_what_has_acted_is_not_to_be_tried_again_because_the_store_is_away() -> None:
+    world = await World.open(Charger)
+    process = world.process(Bells())
+    await process.call("charger", "charge")
+    OUTSIDE.clear()
+    world.faults.inject(Fault.BEFORE, verb="records")
+    with pytest.raises(ActorError) as caught:
+        await process.call("charger", "charge_and_look")
+    assert caught.value.name == "actor.interrupted"
+    assert OUTSIDE == ["charged"]
+
+
+@pytest.mark.parametrize("fault", [Fault.UNACKNOWLEDGED, Fault.VANISHED])
+async def test_a_commit_on_its_own_is_looked_for_too(fault: Fault) -> None:
+    world = await World.open(Box)
+    process = world.process(Bells())
+    await process.call("box", "put", 1)
+    actor_id = (await head_of(world, "box")).actor_id
+    stranger = world.process(Bells()).runtime
+    record = Record(Collection.REPLY, b"note", b"", expires_at=world.clock.now() + 10)
+    name = RecordKey(record.collection, record.key)
+    changes = Changes("n1", puts=(record,), absent=(name,), counters={"notes": 1})
+    world.faults.inject(fault)
+    await stranger.commit_loose(actor_id, changes)
+    assert (await head_of(world, "box")).counters["notes"] == 1
