@@ -7,7 +7,7 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,19 +68,19 @@ def make_parser() -> argparse.ArgumentParser:
             description="Show what a SAM template makes and costs, then build and deploy it.",
         )
     )
-    _add_workflow_commands(commands)
+    _add_workflow_commands(commands.add_parser)
     return parser
 
 
-def _add_workflow_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    check = commands.add_parser(
+def _add_workflow_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
+    check = add(
         "replay",
         help="check histories of workflows against the code",
         description="Run recorded histories of workflows against the code as it is.",
     )
     check.add_argument("exports", nargs="+", type=Path, metavar="EXPORT", help="exported history")
     check.add_argument("--app", required=True, help="where the registry is: module:attribute")
-    workflow = commands.add_parser("workflow", help="look at workflows, and run them again")
+    workflow = add("workflow", help="look at workflows, and run them again")
     verbs = workflow.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text in (
         ("export", "print a history as JSON"),

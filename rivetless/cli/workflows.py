@@ -42,7 +42,8 @@ OLD: Final = 60.0
 def run(arguments: argparse.Namespace) -> int:
     """Run one of the commands."""
     if arguments.command == "replay":
-        return asyncio.run(_replay(load_registry(arguments.app), arguments.exports))
+        exports = [(path, _read(path)) for path in arguments.exports]
+        return asyncio.run(_replay(load_registry(arguments.app), exports))
     try:
         return asyncio.run(_workflow(arguments))
     except (LookupError, ActorError) as error:
@@ -50,13 +51,16 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
 
 
-async def _replay(registry: Registry, paths: Sequence[Path]) -> int:
+def _read(path: Path) -> Export:
+    try:
+        return Export.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+async def _replay(registry: Registry, exports: Sequence[tuple[Path, Export]]) -> int:
     wrong = 0
-    for path in paths:
-        try:
-            export = Export.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{path}: {error}") from error
+    for path, export in exports:
         definition = registry.definitions.get(export.address.name)
         count = len(export.journal)
         problem: str | None = f"the registry has no actor `{export.address.name}`"

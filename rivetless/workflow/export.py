@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rivetless.actor.abort import AbortSignal
 from rivetless.frozen import frozen
@@ -61,9 +61,9 @@ class Export:
         Raises:
             ValueError: it is no export.
         """
-        if not isinstance(data, dict) or data.get("rivetless") != FORMAT:
+        read = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+        if read.get("rivetless") != FORMAT:
             raise ValueError("this is no export of a workflow")
-        read: dict[str, Any] = data
         address = Address(read["namespace"], read["name"], tuple(read["key"]))
         entries = [read_data(location, entry) for location, entry in read["entries"].items()]
         return cls(read["actor"], address, read["created_at"], Journal(entries))
