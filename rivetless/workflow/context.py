@@ -219,13 +219,13 @@ class WorkflowContext:
             fn: an ``async`` method of the actor.
             *args: its arguments.
             catch: which failures are returned; others are raised.
-            retries: as of ``step``, and so the others.
-            backoff: .
-            max_backoff: .
-            jitter: .
-            timeout: .
-            retry_on_timeout: .
-            rollback: .
+            retries: as of ``step``.
+            backoff: as of ``step``.
+            max_backoff: as of ``step``.
+            jitter: as of ``step``.
+            timeout: as of ``step``.
+            retry_on_timeout: as of ``step``.
+            rollback: as of ``step``.
         """
         work = self.step(
             name,
