@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rivetless.frozen import frozen
 from rivetless.protocol.values import JSON, tag, untag
+from rivetless.runtime.dead import Failure
 from rivetless.store.base import Append, Collection, Outgoing, Record, RecordKey
 
 COUNTER: Final = "messages"
@@ -91,14 +92,19 @@ def reply_key(waiter: str) -> bytes:
 
 
 def reply_record(waiter: str, reply: object, now: float) -> Record:
-    """Write a plain reply down."""
-    data = json.dumps(tag(reply, JSON), separators=(",", ":")).encode()
+    """Write down a plain reply, or the ``Failure`` of a message that was given up."""
+    if isinstance(reply, Failure):
+        answer: list[object] = [reply.group, reply.code, reply.message]
+    else:
+        answer = [tag(reply, JSON)]
+    data = json.dumps(answer, separators=(",", ":")).encode()
     return Record(Collection.REPLY, reply_key(waiter), data, expires_at=now + REPLY_KEPT)
 
 
 def read_reply(record: Record) -> Any:
-    """Read a reply back."""
-    return untag(json.loads(record.data))
+    """Read a reply back; it may be a ``Failure``."""
+    answer: list[Any] = json.loads(record.data)
+    return untag(answer[0]) if len(answer) == 1 else Failure(*answer)
 
 
 def arrival_key(key: str) -> RecordKey:

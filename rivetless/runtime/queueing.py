@@ -221,6 +221,8 @@ class TurnQueue(Part, QueuePort):
         at = whole_milliseconds(self.turn.runtime.clock.now())
         body = [message.queue, message.body]
         self.turn.part(Letters).add(Letter("message", str(number), at, count, failure, body))
+        if message.waiter is not None:
+            self._replies[message.waiter] = failure
 
     def complete(self, id: int, reply: object) -> None:
         turn = self.turn

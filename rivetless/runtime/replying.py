@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivetless import errors
 from rivetless.clock import Clock, within
+from rivetless.runtime.dead import Failure
 from rivetless.runtime.messages import read_reply, reply_key
 from rivetless.runtime.records import find_record
 from rivetless.store.base import Collection, Store
@@ -65,7 +66,14 @@ class Replies:
 
         Raises:
             TimeoutError: it did not come within ``seconds``.
+            ActorError: the message was given up; this is what its last attempt failed with.
         """
+        reply = await self._wait(actor_id, waiter, seconds)
+        if isinstance(reply, Failure):
+            raise errors.ActorError(reply.group, reply.code, reply.message)
+        return reply
+
+    async def _wait(self, actor_id: str, waiter: str, seconds: float | None) -> Any:
         self.expect(waiter)  # another who waits for the same reply may have given up
         future = self._waiting[waiter]
         end = None if seconds is None else self._clock.now() + seconds

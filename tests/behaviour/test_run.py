@@ -149,6 +149,24 @@ async def test_what_fails_is_tried_again_and_then_a_dead_letter(rig_world: RigWo
     assert await worker.counted() == 1
 
 
+async def test_who_waits_for_a_message_that_is_given_up_is_told_why(rig_world: RigWorld) -> None:
+    worker = rig_world.client.get_or_create(Worker, rig_world.key)
+    bad = Task(text="bad", fail=True)
+    asked = asyncio.ensure_future(
+        rig_world.client.send_and_wait(worker, Worker.tasks, bad, timeout=50)
+    )
+
+    async def look() -> bool:
+        await asyncio.wait({asyncio.ensure_future(rig_world.rest())}, timeout=1)
+        await rig_world.rig.advance(0.1)
+        return asked.done()
+
+    await rig_world.eventually(look, lambda done: done)
+    with pytest.raises(ActorError, match=r"user\.user_error: as asked"):
+        await asked
+    assert len(await worker.letters()) == 1
+
+
 @IN_MEMORY
 async def test_tokens_flow_while_a_message_is_worked_on(world: World) -> None:
     streamer = world.client.get_or_create(Streamer, world.key)
