@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -142,7 +142,7 @@ def deadline() -> float | None:
 
 
 @contextmanager
-def until(instant: float | None) -> Iterator[None]:
+def until(instant: float | None) -> Generator[None, None, None]:
     """Say until when somebody waits for what is done in the body, and in tasks begun there."""
     token = _deadline.set(instant)
     try:

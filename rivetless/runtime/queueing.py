@@ -42,7 +42,6 @@ class TurnQueue(Part, QueuePort):
     __slots__ = (
         "_arrivals",
         "_failed",
-        "_given_up",
         "_inbox",
         "_listening",
         "_marks",
@@ -61,7 +60,6 @@ class TurnQueue(Part, QueuePort):
         self._replies: dict[str, object] = {}
         self._failed: dict[int, int] = {}
         self._marks: dict[int, int] = {}
-        self._given_up: set[int] = set()
         self._inbox: Inbox | None = None
         self._listening: set[int] = set()
 
@@ -217,7 +215,6 @@ class TurnQueue(Part, QueuePort):
             self._marks[number] = count
             return
         self.taken[number] = message
-        self._given_up.add(number)
         at = whole_milliseconds(self.turn.runtime.clock.now())
         body = [message.queue, message.body]
         self.turn.part(Letters).add(Letter("message", str(number), at, count, failure, body))
@@ -278,12 +275,8 @@ class TurnQueue(Part, QueuePort):
         )
 
     def _all_replies(self) -> dict[str, object]:
-        """Return the replies by who waits for them: a plain message is answered with nothing.
-
-        Nobody is told that a message was done that was given up.
-        """
-        done = (m for m in self.taken.values() if m.number not in self._given_up)
-        nothing = {m.waiter: None for m in done if m.waiter is not None}
+        """Return the replies by who waits for them: a plain message is answered with nothing."""
+        nothing = {m.waiter: None for m in self.taken.values() if m.waiter is not None}
         return {**nothing, **self._replies}
 
     def _reply_records(self) -> list[Record]:

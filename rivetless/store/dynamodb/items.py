@@ -278,7 +278,7 @@ def drained_head(item: Item, now: float) -> dict[str, Value]:
 def past_lives(item: Item, now: float) -> list[Value]:
     """Return the lives of an address that were drained lately, the drained head's last."""
     own: Value = {"L": [item[table.LIFE], item[table.DRAINED]]}
-    before = item[table.PAST]["L"] if table.PAST in item else []
+    before: list[Value] = item[table.PAST]["L"] if table.PAST in item else []
     recent = [past for past in before if float(past["L"][1]["N"]) > now - DRAINED_FOR]
     return [*recent[1 - MOST_PAST :], own]
 
