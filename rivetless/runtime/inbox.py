@@ -47,8 +47,10 @@ class Inbox:
         "_clock",
         "_complete",
         "_epoch",
+        "_highest",
         "_last",
         "_messages",
+        "_round",
         "_store",
         "_waiting",
         "pokes",
@@ -61,6 +63,8 @@ class Inbox:
         self._epoch = -1
         self._messages: dict[int, Stored] = {}
         self._last = 0
+        self._highest = 0
+        self._round = 0
         self._complete = False
         self.pokes = 0
         self._claimed: set[int] = set()
@@ -80,7 +84,20 @@ class Inbox:
             found = self._pick(names, count)
             if len(found) == count or not await self._read_more():
                 self._claimed.update(message.number for message in found)
+                if not self._claimed and len(self._messages) < PAGE:
+                    self._begin_at_the_front()
                 return found
+
+    def _begin_at_the_front(self) -> None:
+        """Have the next look read everything once more: nobody is about to remove any of it.
+
+        Of two who send at once the one with the lower number may come to light later.
+        """
+        if self._complete:
+            return
+        self._messages.clear()
+        self._last = 0
+        self._round += 1
 
     def _catch_up(self) -> None:
         """Forget what was read before the cell's chain was thrown away: it may be gone."""
@@ -88,7 +105,7 @@ class Inbox:
         if epoch != self._epoch:
             self._epoch = epoch
             self._messages.clear()
-            self._last = 0
+            self._last = self._highest = 0
             self._complete = False
 
     def _pick(self, names: Collection[str], count: int) -> list[Stored]:
@@ -105,19 +122,20 @@ class Inbox:
         """Read the messages behind those that are known; say whether there were any."""
         if self._complete or not self._cell.known:
             return False
-        epoch, last, pokes = self._epoch, self._last, self.pokes
+        place, pokes = (self._epoch, self._round, self._last), self.pokes
         records = await self._store.records(
-            self._cell.actor_id, Records.MESSAGE, start=Append.key(last + 1), limit=PAGE
+            self._cell.actor_id, Records.MESSAGE, start=Append.key(self._last + 1), limit=PAGE
         )
         self._catch_up()
-        if (epoch, last) != (self._epoch, self._last):
+        if place != (self._epoch, self._round, self._last):
             return True  # somebody else has read meanwhile
         for record in records:
             message = read_message(record)
             self._messages[message.number] = message
             self._last = message.number
-        news = pokes != self.pokes  # somebody has sent meanwhile, perhaps too late for the read
+        self._highest = max(self._highest, self._last)
         alone = self._store.capabilities.single_writer
+        news = pokes != self.pokes  # somebody has sent meanwhile, perhaps too late for the read
         self._complete = alone and len(records) < PAGE and not news
         return bool(records) or news
 
@@ -138,7 +156,7 @@ class Inbox:
     def last(self) -> int:
         """The highest number that was read since the chain began."""
         self._catch_up()
-        return self._last
+        return self._highest
 
     # -- waiting ----------------------------------------------------------------------------------
 

@@ -434,3 +434,23 @@ async def test_a_commit_on_its_own_is_looked_for_too(fault: Fault) -> None:
     world.faults.inject(fault)
     await stranger.commit_loose(actor_id, changes)
     assert (await head_of(world, "box")).counters["notes"] == 1
+
+
+async def test_a_message_is_found_that_came_to_light_behind_a_later_one() -> None:
+    # A store may give numbers away in advance: who has the earlier one may write it later.
+    world = await World.open(Box)
+    process = world.process(Bells())
+    await send(process, "box", "notes", "one")
+    actor_id = (await head_of(world, "box")).actor_id
+    now = world.clock.now()
+    late = Record(Collection.MESSAGE, Append.key(2), write_message("notes", '"late"', now, None))
+    early = Append(Collection.MESSAGE, write_message("notes", '"early"', now, None))
+    store = world.store.inner
+    await store.commit(actor_id, Changes("a", appends=(early, early)), expected=None)
+    hidden = (RecordKey(late.collection, late.key),)
+    await store.commit(actor_id, Changes("b", deletes=hidden), expected=None)
+    assert await process.call("box", "messages") == ["one", "early"]
+    assert await process.call("box", "messages") == []
+    await store.commit(actor_id, Changes("c", puts=(late,)), expected=None)
+    assert await process.call("box", "messages") == ["late"]
+    assert await process.call("box", "messages") == []
