@@ -23,6 +23,7 @@ from rivetless.runtime.commands import (
 )
 from rivetless.runtime.messages import MARK, write_message
 from rivetless.runtime.ports import Push
+from rivetless.runtime.runtime import Runtime
 from rivetless.runtime.schedules import MOST_ATTEMPTS
 from rivetless.runtime.waking import MAX_HOPS
 from rivetless.store.base import Append, Changes, Collection, Head, Outgoing, Record, RecordKey
@@ -356,9 +357,8 @@ class SlowSockets(Mailbox):
 
 async def test_a_checkpoint_goes_on_from_what_it_has_committed() -> None:
     world = await World.open(Box)
-    process = world.process(Bells())
-    sockets = SlowSockets()
-    process.runtime.effects._pusher = sockets
+    process, sockets = world.process(Bells()), SlowSockets()
+    process.runtime = Runtime(world.definitions, world.store, clock=world.clock, pusher=sockets)
     await process.call("box", "put", 10)
     actor_id = (await head_of(world, "box")).actor_id
     target = ById("default", actor_id)
