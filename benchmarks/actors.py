@@ -5,11 +5,13 @@ Names, arguments and results are the baseline's, so that one load generator driv
 
 from __future__ import annotations
 
+from time import time
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import AliasGenerator, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
-from rivetless import Actor, Event, Queue, action, setup
+from rivetless import Actor, Event, Queue, WorkflowContext, action, setup, workflow
 
 __all__ = ["registry"]
 
@@ -144,4 +146,101 @@ class Worker(Actor[Progress], max_queue_size=100_000):
         return self.state.sum
 
 
-registry = setup(use=[Counter, Echo, ChatRoom, Sleeper, Worker])
+class Wire(BaseModel):
+    """Has camelCase fields on the wire, as the baseline's objects have."""
+
+    model_config = ConfigDict(alias_generator=AliasGenerator(serialization_alias=to_camel))
+
+
+class Plan(BaseModel):
+    """Input of ``Steps``."""
+
+    steps: int = 100
+
+
+class StepsTaken(Wire):
+    """State of ``Steps``; instants in Unix milliseconds, 0 until they come."""
+
+    steps: int
+    done: int = 0
+    started_at: int = 0
+    finished_at: int = 0
+
+
+class Steps(Actor[StepsTaken], name="wf"):
+    """A workflow of as many steps as it is asked for."""
+
+    async def create_state(self, input: Plan) -> StepsTaken:
+        """Take the number of steps from the input."""
+        return StepsTaken(steps=input.steps)
+
+    @workflow
+    async def run(self, ctx: WorkflowContext) -> None:
+        """Begin, take the steps one after another, end."""
+        steps = await ctx.step("begin", self.begin)
+        for number in range(steps):
+            await ctx.step(f"step-{number}", self.take, number)
+        await ctx.step("end", self.end)
+
+    async def begin(self) -> int:
+        """Note when; return how many steps there are to take."""
+        self.state.started_at = _milliseconds()
+        return self.state.steps
+
+    async def take(self, number: int) -> int:
+        """Count one step."""
+        self.state.done += 1
+        return number
+
+    async def end(self) -> None:
+        """Note when."""
+        self.state.finished_at = _milliseconds()
+
+    @action
+    async def progress(self) -> StepsTaken:
+        """Return how far it is."""
+        return self.state
+
+
+class Reminded(Wire):
+    """An event: when it was due and when it came, in Unix milliseconds."""
+
+    due_at: int
+    fired_at: int
+
+
+class Fired(BaseModel):
+    """State of ``Reminder``."""
+
+    fired: int = 0
+
+
+class Reminder(Actor[Fired]):
+    """Tells everybody connected when a time has come."""
+
+    reminder = Event[Reminded]()
+
+    @action
+    async def set_reminder(self, delay_ms: int) -> int:
+        """Fire in ``delay_ms``; return when that is."""
+        due_at = _milliseconds() + delay_ms
+        self.schedule.after(delay_ms / 1000, self.fire, due_at)
+        return due_at
+
+    @action
+    async def fire(self, due_at: int) -> None:
+        """Broadcast how late it is."""
+        self.state.fired += 1
+        self.broadcast(self.reminder, Reminded(due_at=due_at, fired_at=_milliseconds()))
+
+    @action
+    async def fired(self) -> int:
+        """Return how often it fired."""
+        return self.state.fired
+
+
+def _milliseconds() -> int:
+    return int(time() * 1000)
+
+
+registry = setup(use=[Counter, Echo, ChatRoom, Sleeper, Worker, Steps, Reminder])

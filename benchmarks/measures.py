@@ -82,7 +82,15 @@ MEASURES: Final = (
     Measure("create, 32 callers", "load", "create_32", "actors_per_s", "/s", "more"),
     Measure("fan-out to 50, p50", "load", "fanout_50", "p50_ms", "ms", "less"),
     Measure("fan-out to 200, p50", "load", "fanout_200", "p50_ms", "ms", "less", 1 / 2),
-    Measure("wake, p50", "load", "wake_now", "p50_ms", "ms", "less"),
+    Measure("wake, p50", "load", "wake", "p50_ms", "ms", "less", 1 / 5),
+    Measure("wake while going to sleep, p50", "load", "wake_now", "p50_ms", "ms", "less"),
     Measure("queue: sent and consumed", "load", "queue", "messages_per_s", "/s", "more", 5),
+    Measure("queue: filled by its actor", "load", "queue", "filled_per_s", "/s", "more", 20),
+    Measure(
+        "timer: late at the server, p50", "load", "schedule", "late_p50_ms", "ms", "less", 1 / 3
+    ),
+    Measure("timer: late at the client, p50", "load", "schedule", "p50_ms", "ms", "less", 1 / 3),
+    Measure("workflow steps, one", "load", "workflow", "steps_per_s", "/s", "more", 5),
+    Measure("workflow steps, twenty", "load", "workflow_20", "steps_per_s", "/s", "more", 3),
 )
 """In the order in which they are taken; those of one name are figures of one measure."""

@@ -191,9 +191,9 @@ def _target(measure: Measure) -> str:
     if measure.target is None:
         return ""
     sign = "≤" if measure.better == "less" else "≥"
-    text = f"{sign} {measure.target:g}"
+    text = f"{sign} {measure.target:.3g}"
     if measure.target_full is not None:
-        text += f", FULL {sign} {measure.target_full:g}"
+        text += f", FULL {sign} {measure.target_full:.3g}"
     return f"{text}, or the client's core" if measure.saturates else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -225,16 +226,23 @@ class Running:
                 process.wait()
 
 
-def act(url: str, key: str) -> None:
-    """Call an action of the counter with this key."""
+def act(
+    url: str,
+    key: str,
+    actor: str = "counter",
+    action: str = "increment",
+    args: Sequence[int] = (1,),
+) -> object:
+    """Call an action of the actor with this key; return its output."""
     query = f"rvt-namespace=default&rvt-method=getOrCreate&rvt-runner=default&rvt-key={key}"
     request = urllib.request.Request(
-        f"{url}/gateway/counter/action/increment?{query}",
-        data=b'{"args":[1]}',
+        f"{url}/gateway/{actor}/action/{action}?{query}",
+        data=json.dumps({"args": args}).encode(),
         headers={"content-type": "application/json", "x-rivet-encoding": "json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
-        response.read()
+    with urllib.request.urlopen(request, timeout=30) as response:
+        answer: dict[str, object] = json.load(response)
+    return answer.get("output")
 
 
 def _environment() -> dict[str, str]:

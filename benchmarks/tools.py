@@ -24,6 +24,11 @@ SETTLE: Final = 3.0
 
 _CONNECTIONS: Final = 32
 
+_FILLED: Final = 10_000
+"""How many messages an actor sends itself, before scaling."""
+
+_PATIENCE: Final = 60.0
+
 _WARM_UPS: Final = {
     "latency": 200,
     "latency_echo": 200,
@@ -60,9 +65,31 @@ class Settings:
 def load(running: Running, measure: str, settings: Settings) -> Result:
     """Take a measure with the official client."""
     result = _load(running.server, measure, settings, f"--pids={running.pids}")
+    if measure == "queue":
+        if not result["sum_ok"]:
+            raise Failed(f"{running.server.name}: messages were lost or taken twice")
+        if running.server.system == "rivetless":
+            result["filled_per_s"] = _filled(running.server, settings)
+        else:
+            # The baseline's worker cannot fill its own queue: clients filling it is compared with.
+            result["filled_per_s"] = result["messages_per_s"]
     if measure in _WARM_UPS:
         result["operations"] = result["n"] + round(_WARM_UPS[measure] * settings.scale)
     return result
+
+
+def _filled(server: Server, settings: Settings) -> float:
+    """Have an actor fill its own queue; return how many messages a second it sent and consumed."""
+    key = f"fill,{time.monotonic_ns()}"
+    count = max(1, round(_FILLED * settings.scale))
+    act(server.url, key, "worker", "processed", ())
+    begun = time.perf_counter()
+    act(server.url, key, "worker", "fill", (count,))
+    while act(server.url, key, "worker", "processed", ()) != count:
+        if time.perf_counter() - begun > _PATIENCE:
+            raise Failed(f"{server.name}: {count} messages were not consumed in {_PATIENCE:g} s")
+        time.sleep(0.005)
+    return count / (time.perf_counter() - begun)
 
 
 def startup(server: Server, folder: Path, settings: Settings) -> Result:
@@ -105,7 +132,8 @@ def _load(server: Server, measure: str, settings: Settings, *options: str) -> Re
     ]
     lines = _run(command, {"BENCH_NODE_MODULES": str(NODE_MODULES)})
     result: Result = json.loads(lines[-1])
-    if result.get("measure") != measure or "error" in result:
+    # A figure is null when there was nothing to time.
+    if result.get("measure") != measure or "error" in result or None in result.values():
         raise Failed(f"{server.name}, {measure}: {result.get('error', lines[-1])}")
     return result
 
