@@ -390,10 +390,9 @@ class Execution:
         turn.check_base()
         lease = cell.lease
         if lease is None or lease.holder != turn.hold_id:
-            await turn.port_call(
+            turn.base = await turn.port_call(
                 runtime.leases.take(cell, job, turn.hold_id, runtime.fresh_commit_id())
             )
-            turn.base = cell.snapshot()
             runtime.leases.keep(turn)
         await turn.port_call(turn.reach_out())
         value = await fn()

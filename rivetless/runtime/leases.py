@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from rivetless.clock import Clock, sleep
 from rivetless.runtime.cell import Cell
-from rivetless.runtime.steps import Step
+from rivetless.runtime.steps import Snapshot, Step
 from rivetless.store.base import Changes, Lease, Store
 
 if TYPE_CHECKING:
@@ -60,17 +60,21 @@ class Leases:
             return False
         return lease.holder == turn.hold_id or lease.expires_at <= self._clock.now()
 
-    async def take(self, cell: Cell, job: Job, turn_id: str, commit_id: str) -> None:
-        """Write the lease.
+    async def take(self, cell: Cell, job: Job, turn_id: str, commit_id: str) -> Snapshot:
+        """Write the lease; return the state of which it was taken.
 
         Raises:
             Superseded: somebody was faster.
         """
         lease = self.change(job, turn_id)
-        if lease is not None:
-            step = Step(Changes(commit_id, lease=lease))
-            cell.stage(step)
-            await step.done
+        if lease is None:
+            return cell.snapshot()
+        step = Step(Changes(commit_id, lease=lease))
+        cell.stage(step)
+        # Not what it is when the step is done: a call of the turn's own may have come in between.
+        base = cell.snapshot()
+        await step.done
+        return base
 
     def give_back(self, cell: Cell, turn_id: str, commit_id: str) -> None:
         """Release the lease if the turn still has it; without waiting."""
