@@ -28,7 +28,8 @@ def bootstrap(session: Any, name: str) -> Mapping[str, str]:
     """
     dynamodb, sqs = session.client("dynamodb"), session.client("sqs")
     scheduler = session.client("scheduler")
-    if name not in dynamodb.list_tables()["TableNames"]:
+    pages = dynamodb.get_paginator("list_tables").paginate()
+    if not any(name in page["TableNames"] for page in pages):
         dynamodb.create_table(**table.definition(name))
         dynamodb.get_waiter("table_exists").wait(TableName=name)
         dynamodb.update_time_to_live(**table.expiry(name))
