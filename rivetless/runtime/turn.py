@@ -617,6 +617,7 @@ class ActorTurn:
     async def refresh(self) -> None:
         self.check_open()
         self.check_not_beginning("refresh")
+        await self.port_call(self.prepare())
         held = TurnQueue in self._parts and self.queue.held
         changed = self.puts or self.new_state() is not KEEP or self.presence.changed()
         if held or changed or self._collected:

@@ -28,6 +28,7 @@ from rivetless.runtime.schedules import MOST_ATTEMPTS
 from rivetless.runtime.waking import MAX_HOPS
 from rivetless.store.base import Append, Changes, Collection, Head, Outgoing, Record, RecordKey
 from rivetless.testing.clock import settle
+from rivetless.testing.rig import Rig
 from rivetless.testing.stores import Fault
 from tests.unit.runtime.worlds import Bells, Mailbox, Process, World
 
@@ -58,6 +59,12 @@ class Payer(Actor[Purse], action_timeout=60):
     @action
     async def plan(self) -> None:
         self.schedule.after(1, self.pay)
+
+    @action
+    async def cancel_and_look(self) -> None:
+        (planned,) = await self.schedule.list()
+        await self.schedule.cancel(planned.id)
+        await self.refresh()
 
     @action
     async def repeat(self) -> None:
@@ -268,6 +275,14 @@ async def test_a_message_that_is_held_is_not_lost_by_looking_again() -> None:
     with pytest.raises(ActorError, match="refresh"):
         await process.call("box", "look_twice")
     assert await process.call("box", "messages") == ["work"]
+
+
+async def test_what_was_cancelled_is_not_forgotten_by_looking_again() -> None:
+    async with Rig() as rig:
+        payer = rig.client.get_or_create(Payer, "a")
+        await payer.plan()
+        with pytest.raises(ActorError, match=r"actor\.invalid_operation"):
+            await payer.cancel_and_look()
 
 
 async def test_a_checkpoint_says_that_the_queue_is_full() -> None:
