@@ -1,11 +1,14 @@
 """Reminders in Lambda processes: they ring although processes die and messages come twice."""
 
+import pytest
+
 from examples.reminders.app import Person
 from rivetless.client import Client
 from rivetless.testing.lambda_lab import LambdaLab, Unreliable
 
 
 # --8<-- [start:lab]
+@pytest.mark.timeout(90)  # functions start cold
 async def test_rings_once_in_lambda() -> None:
     async with (
         LambdaLab("examples.reminders.app:registry", visibility=1) as lab,

@@ -82,6 +82,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        if str(LAMBDAS[0]) in item.nodeid:
+            # Wakes come by queues, to processes that start cold.
+            item.add_marker(pytest.mark.timeout(90))
 
 
 async def _rig_world(

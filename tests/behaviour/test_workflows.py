@@ -14,7 +14,7 @@ async def test_messages_are_worked_off_and_answered(world: World) -> None:
     for job in ("one", "hard", "last"):
         await world.client.send(pipeline, Pipeline.jobs, job)
     await world.eventually(pipeline.read, lambda lines: lines[-1:] == ["last"])
-    asked = world.client.send_and_wait(pipeline, Pipeline.asks, "all", timeout=10)
+    asked = world.client.send_and_wait(pipeline, Pipeline.asks, "all", timeout=30)
     assert await world.elapse(1, asked) == "all after last"
     assert await pipeline.read() == ["prepared", "one", "hard", "last", "asked all"]
 

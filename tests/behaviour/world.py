@@ -24,7 +24,7 @@ NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 TOKEN: Final = "of-the-administrators"
 
-POLLS: Final = 400
+POLLS: Final = 1200
 POLL_SECONDS: Final = 0.01
 
 
@@ -103,11 +103,11 @@ class RigWorld(World):
 
     async def pause(self) -> None:
         await self.rig.settle()
-        if self.cell.store != "memory":
-            # These answer from threads and sockets, which the fake clock does not wait for.
-            resting = asyncio.ensure_future(self.rest())
-            await asyncio.wait({resting}, timeout=POLL_SECONDS)
-            resting.cancel()
+        # Stores answer from threads and sockets, and actors may sleep: nothing of it waits for the
+        # fake clock.
+        resting = asyncio.ensure_future(self.rest())
+        await asyncio.wait({resting}, timeout=POLL_SECONDS)
+        resting.cancel()
         await self.rig.advance(POLL_SECONDS)
 
     async def rest(self) -> None:
