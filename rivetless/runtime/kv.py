@@ -53,19 +53,10 @@ class TurnKV(Part, KVPort):
         }
         # Each pair written here may stand for a stored one, which is then not shown.
         wanted = None if limit is None else limit + len(own)
-        turn, pairs = self.turn, dict[bytes, bytes]()
-        if not turn.creation:
-            stored = await turn.read_stored(
-                lambda: turn.runtime.store.records(
-                    turn.actor_id,
-                    Collection.KV,
-                    start=start,
-                    end=end,
-                    limit=wanted,
-                    reverse=reverse,
-                )
-            )
-            pairs = {record.key: record.data for record in stored if record.key not in own}
+        stored = await self.stored(
+            Collection.KV, start=start, end=end, limit=wanted, reverse=reverse
+        )
+        pairs = {record.key: record.data for record in stored if record.key not in own}
         pairs.update((key, value) for key, value in own.items() if value is not None)
         found = sorted(pairs.items(), reverse=reverse)
         return found if limit is None else found[:limit]
