@@ -13,8 +13,8 @@ from hypothesis import settings
 settings.register_profile("rivetless", deadline=None)
 settings.load_profile("rivetless")
 
-# Counts the behaviour suite's tests; see there why it is loaded here. And a local AWS.
-pytest_plugins = ["tests.behaviour.cells", "tests.ministack"]
+# Counts the behaviour suite's tests; see there why it is loaded here. A local AWS. What was seen.
+pytest_plugins = ["tests.behaviour.cells", "tests.ministack", "tests.figures"]
 
 TESTS = Path(__file__).parent
 MINISTACK = Path(__file__).parent.parent / ".ministack-venv" / "bin" / "ministack"

@@ -1,4 +1,7 @@
-"""``kill -9``: what was acknowledged is there, once; what died is cleared away."""
+"""``kill -9``: what was acknowledged is there, once; what died is cleared away.
+
+``--real-faults 200`` kills two hundred servers in each way.
+"""
 
 import asyncio
 import random
@@ -11,11 +14,12 @@ import pytest
 from rivetless.client import Client
 from tests.behaviour.actors.meeting import JoinParams, Room
 from tests.behaviour.world import NO_TLS
+from tests.figures import Figures
 from tests.ministack import make_table
 from tests.processes.load import Load
 from tests.processes.zygote import ForkedServer, Zygote
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(1200)
 
 APP = "tests.behaviour.actors:registry"
 CALLERS = 8
@@ -58,19 +62,39 @@ async def test_connections_of_a_dead_server_are_cleared_away(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("servers", "kills"), [(1, 50), (2, 20)])
 async def test_kills_under_load_lose_and_double_nothing(
-    tmp_path: Path, servers: int, kills: int
+    tmp_path: Path, servers: int, kills: int, figures: Figures
 ) -> None:
-    await kill_under_load(f"sqlite:{tmp_path / 'actors.db'}", tmp_path, servers, kills)
+    where = f"sqlite:{tmp_path / 'actors.db'}"
+    acknowledged = await kill_under_load(where, tmp_path, servers, figures.at_least(kills))
+    figures.tell(
+        "kill -9 of servers on one SQLite file",
+        kills=figures.at_least(kills),
+        acknowledged_calls=acknowledged,
+        lost=0,
+        doubled=0,
+    )
 
 
 @pytest.mark.aws
-async def test_nor_do_they_over_dynamodb(tmp_path: Path, ministack: str) -> None:
+async def test_nor_do_they_over_dynamodb(tmp_path: Path, ministack: str, figures: Figures) -> None:
     where = f"dynamodb:{make_table(ministack)}?endpoint={ministack}"
-    await kill_under_load(where, tmp_path, servers=2, kills=6)
+    kills = figures.at_least(6)
+    acknowledged = await kill_under_load(where, tmp_path, servers=2, kills=kills)
+    figures.tell(
+        "kill -9 of servers on one DynamoDB table",
+        kills=kills,
+        acknowledged_calls=acknowledged,
+        lost=0,
+        doubled=0,
+    )
 
 
-async def kill_under_load(where: str, tmp_path: Path, servers: int, kills: int) -> None:
-    """Kill servers of a store while they are called; check that what they said is so."""
+async def kill_under_load(where: str, tmp_path: Path, servers: int, kills: int) -> int:
+    """Kill servers of a store while they are called; check that what they said is so.
+
+    Returns:
+        How many calls were acknowledged.
+    """
     running = [ForkedServer(APP, where, tmp_path / f"{number}.txt") for number in range(servers)]
     rng = random.Random(7)
     async with AsyncExitStack() as stack:
@@ -94,3 +118,4 @@ async def kill_under_load(where: str, tmp_path: Path, servers: int, kills: int) 
         await asyncio.gather(*callers)
         await load.check()
         assert load.tries > load.acknowledged
+        return load.acknowledged
