@@ -1,10 +1,10 @@
-"""Brings the commits of many actors into few transactions, without ever blocking the event loop.
+"""Brings the commits of many actors into few transactions, without holding up the event loop.
 
 Statements run on the event loop, in batches: into a write-ahead log they are a matter of
 microseconds, while to hand each to a thread costs more than that. Only what waits is left to a
-thread: the sync of a durable commit, another process that is writing, a batch of megabytes. While
-a thread has the connection, new jobs queue for the next batch; so a sync is shared by all that
-arrived during the one before.
+thread: the sync of a durable commit (unless the disk is quicker than a thread, see ``Pace``),
+another process that is writing, a batch of megabytes. While a thread has the connection, new jobs
+queue for the next batch; so a sync is shared by all that arrived during the one before.
 
 When a checkpoint has been made beside the commits, a short pause between two batches lets the log
 begin anew; else it would grow for ever under load.
@@ -27,6 +27,7 @@ from rivetless.store.base import StoreError, Unavailable
 from rivetless.store.sqlite.checkpoints import Checkpoints
 from rivetless.store.sqlite.driver import Database
 from rivetless.store.sqlite.errors import translate, translate_commit
+from rivetless.store.sqlite.pace import Pace
 from rivetless.store.sqlite.threads import Worker
 
 T = TypeVar("T")
@@ -101,6 +102,7 @@ class Writer:
         self._patience = patience
         self._checkpoints = checkpoints
         self._restart_due = False
+        self._pace = Pace()
         self._upkeep = upkeep
         self._queue: deque[Job[object]] = deque()
         self._idle = True
@@ -156,7 +158,11 @@ class Writer:
         if not self._run(batch):
             self._send(partial(self._do_singly, batch), self._returned)
         elif self._durable and self._db.total_changes() != changes:
-            self._send(partial(self._commit, batch), self._returned)
+            if not self._pace.quick:
+                self._send(partial(self._sync, batch), self._returned)
+                return
+            self._sync(batch)
+            self._settle(batch)
         else:
             self._commit(batch)
             self._settle(batch)
@@ -238,6 +244,14 @@ class Writer:
                 # What was refused was refused for sure, but perhaps for a head that never came.
                 wrote = job.error is None
                 job.error = translate_commit(error) if wrote else translate(error)
+        return batch
+
+    def _sync(self, batch: list[Job[object]]) -> list[Job[object]]:
+        """Commit, and note how long that took."""
+        # Real time, not the store's clock: it is the disk that is timed.
+        began = time.perf_counter()
+        self._commit(batch)
+        self._pace.note(time.perf_counter() - began)
         return batch
 
     def _roll_back(self) -> None:

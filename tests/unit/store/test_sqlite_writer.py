@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from rivetless.store.base import Changes, Collection, OutcomeUnknown, Record, Unavailable
-from rivetless.store.sqlite import SQLiteStore, checkpoints, reads, writer, writes
+from rivetless.store.sqlite import SQLiteStore, checkpoints, pace, reads, writer, writes
 from rivetless.store.sqlite.driver import Database
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts.base import Life, begin, changes
@@ -32,7 +32,13 @@ def disk() -> Iterator[Disk]:
 
 
 @pytest.fixture
-async def store(path: Path, disk: Disk) -> AsyncIterator[SQLiteStore]:
+def waits_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every sync made in the thread, however quick the disk is."""
+    monkeypatch.setattr(pace, "QUICK", -1.0)
+
+
+@pytest.fixture
+async def store(path: Path, disk: Disk, waits_elsewhere: None) -> AsyncIterator[SQLiteStore]:
     async with SQLiteStore(path, vfs=disk.name) as store:
         yield store
 
@@ -191,6 +197,75 @@ async def test_whoever_gives_up_later_disturbs_nobody(store: SQLiteStore, disk: 
     await asyncio.wait(commits)
     disk.on_operation = None
     assert [(await life.head()).version for life in lives] == [2, 2, 2]
+
+
+# -- where syncs are made --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads(disk: Disk) -> list[bool]:
+    """Note of each sync whether it was made on the event loop."""
+    loop_thread = threading.current_thread()
+    seen: list[bool] = []
+
+    def note(operation: str, _path: str) -> None:
+        if operation == "sync":
+            seen.append(threading.current_thread() is loop_thread)
+
+    disk.on_operation = note
+    return seen
+
+
+class Timing:
+    """Stands in for the real time that syncs take."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 0.0
+        note = pace.Pace.note
+        monkeypatch.setattr(pace.Pace, "note", lambda kept, _: note(kept, self.seconds))
+
+
+async def test_quick_disk_is_waited_for_on_the_loop(
+    path: Path, disk: Disk, threads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Timing(monkeypatch).seconds = pace.QUICK / 4
+    async with SQLiteStore(path, vfs=disk.name) as store:
+        life = await begin(store)
+        await _commit(life, 100)
+        assert threads[-50:] == [True] * 50
+        assert (await life.head()).version == 101
+    assert not threads[0], "the disk is not known yet"
+
+
+async def test_disk_that_becomes_slow_is_left_to_the_thread(
+    path: Path, disk: Disk, threads: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing = Timing(monkeypatch)
+    timing.seconds = pace.QUICK / 4
+    async with SQLiteStore(path, vfs=disk.name) as store:
+        life = await begin(store)
+        await _commit(life, 100)
+        threads.clear()
+        timing.seconds = pace.QUICK * 20
+        await _commit(life, 10)
+        assert threads[:10] == [True] + [False] * 9
+        timing.seconds = pace.QUICK / 4
+        await _commit(life, 100)
+        assert threads[-50:] == [True] * 50, "it is quick again"
+
+
+async def test_failed_sync_on_the_loop_leaves_the_outcome_open(
+    path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Timing(monkeypatch).seconds = pace.QUICK / 4
+    async with SQLiteStore(path, vfs=disk.name) as store:
+        life = await begin(store)
+        await _commit(life, 100)
+        fail_with(disk, "sync", apsw.IOError("I/O error"))
+        with pytest.raises(OutcomeUnknown):
+            await life.commit(state=b"x")
+        assert (await life.head()).version == 101
+        assert await life.commit(state=b"y") == 102
 
 
 # -- other processes -------------------------------------------------------------------------------
