@@ -1,0 +1,98 @@
+"""Making a failing run small: fewer faults, fewer calls, fewer coincidences, the same failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from rivetless.testing.simulation.choices import Plan
+from rivetless.testing.simulation.runs import Run
+
+__all__ = ["MOST_RUNS", "shrink"]
+
+T = TypeVar("T")
+
+MOST_RUNS: Final = 300
+"""How many runs may be made to shrink one."""
+
+
+class _Search:
+    """Tries smaller plans, and keeps the smallest run that fails as the first one did."""
+
+    def __init__(self, failed: Run, again: Callable[[Plan], Run], most: int) -> None:
+        self.best = failed
+        self._kind = type(failed.failure)
+        self._again = again
+        self._left = most
+
+    def fails(self, plan: Plan) -> bool:
+        """Try a plan; keep it if it fails in the same way."""
+        if self._left <= 0:
+            return False
+        self._left -= 1
+        tried = self._again(plan)
+        if type(tried.failure) is not self._kind:
+            return False
+        self.best = tried
+        return True
+
+
+def shrink(failed: Run, again: Callable[[Plan], Run], *, most: int = MOST_RUNS) -> Run:
+    """Return the smallest run found that fails as ``failed`` does.
+
+    Args:
+        failed: a run that failed.
+        again: makes a run of a plan.
+        most: how many runs to make.
+    """
+    search = _Search(failed, again, most)
+    plan = replace(failed.plan, faults=frozenset(failed.faults))
+    if not search.fails(plan):
+        return failed  # what happens does not depend on the plan alone: leave it as it is
+    search.fails(replace(plan, steady=True))
+
+    def with_faults(kept: Sequence[object]) -> Plan:
+        faults = search.best.plan.faults or frozenset()
+        return replace(search.best.plan, faults=frozenset(f for f in faults if f in kept))
+
+    def with_callers(kept: Sequence[str]) -> Plan:
+        skipped = search.best.plan.skipped.union(c for c in callers if c not in kept)
+        return replace(search.best.plan, skipped=skipped)
+
+    _minimise(list(search.best.faults), lambda kept: search.fails(with_faults(kept)))
+    callers = _programs(search.best)
+    _minimise(callers, lambda kept: search.fails(with_callers(kept)))
+    callers = list(search.best.calls)
+    _minimise(callers, lambda kept: search.fails(with_callers(kept)))
+    _minimise(list(search.best.faults), lambda kept: search.fails(with_faults(kept)))
+    return search.best
+
+
+def _programs(run: Run) -> list[str]:
+    """Return the clients that made calls, but for the test itself."""
+    names = dict.fromkeys(operation.client for operation in run.history.operations)
+    return [name for name in names if name.startswith("c")]
+
+
+def _minimise(items: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> None:
+    """Find a small part of ``items`` with which it still fails (Zeller's ddmin).
+
+    Args:
+        items: with all of which it fails.
+        fails: tries a part, in the order of the whole.
+    """
+    if not items or fails(()):
+        return
+    kept, parts = list(items), 2
+    while len(kept) >= 2:
+        size = -(-len(kept) // parts)
+        for start in range(0, len(kept), size):
+            fewer = kept[:start] + kept[start + size :]
+            if fewer and fails(fewer):
+                kept, parts = fewer, max(parts - 1, 2)
+                break
+        else:
+            if parts >= len(kept):
+                return
+            parts = min(2 * parts, len(kept))

@@ -1,0 +1,81 @@
+"""A simulated test passes under all faults, and one with a mistake in it fails and says where."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rivetless.testing.simulation import Simulation, SimulationFailure, simulate
+from rivetless.testing.simulation.choices import Plan
+from rivetless.testing.simulation.decorator import check_seed
+from rivetless.testing.simulation.runs import run
+from rivetless.testing.simulation.simulation import Deployment
+from tests.unit.testing.simulation.counters import Counter, count, count_badly
+
+DEPLOYMENT = Deployment(actors=[Counter])
+
+
+@simulate(Counter, seeds=100)
+async def test_counters_count_whatever_happens(sim: Simulation) -> None:
+    await count(sim)
+
+
+@simulate(Counter, seeds=2)
+async def test_other_arguments_are_fixtures(sim: Simulation, tmp_path: Path) -> None:
+    assert tmp_path.is_absolute()
+    assert sim.seed in (0, 1)
+    assert Simulation.current() is sim
+
+
+def test_a_lost_update_is_found_and_shown() -> None:
+    failing = next(
+        seed for seed in range(20) if run(count_badly, DEPLOYMENT, Plan(seed=seed)).failure
+    )
+    with pytest.raises(SimulationFailure) as caught:
+        check_seed(count_badly, DEPLOYMENT, failing, "memory", "test_it")
+    text = str(caught.value)
+    assert f"seed {caught.value.seed} fails on the memory store, at commit " in text
+    assert "additions were acknowledged, and the sum is" in text
+    assert f"again: pytest -k test_it --rivetless-seed {caught.value.seed}" in text
+    # Two clients that read before either has written, and the look at the end.
+    assert len(caught.value.smallest.history.operations) == 5, text
+    assert caught.value.smallest.faults == ()
+
+
+def test_a_failure_replays_exactly() -> None:
+    runs = [run(count_badly, DEPLOYMENT, Plan(seed=seed)) for seed in (3, 4, 3, 4)]
+    assert str(runs[0].trace) == str(runs[2].trace)
+    assert str(runs[1].trace) == str(runs[3].trace)
+    assert str(runs[0].trace) != str(runs[1].trace)
+    assert str(runs[0].failure) == str(runs[2].failure)
+
+
+PROGRAM = """
+import sys
+from rivetless.testing.simulation.choices import Plan
+from rivetless.testing.simulation.runs import run
+from rivetless.testing.simulation.simulation import Deployment
+from tests.unit.testing.simulation.counters import Counter, count
+
+for seed in range(5):
+    print(run(count, Deployment(actors=[Counter]), Plan(seed=seed), sys.argv[1]).trace)
+"""
+
+
+@pytest.mark.parametrize("store", ["memory"])
+def test_another_process_sees_the_same(store: str) -> None:
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM, store],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(seen) == 1
+    assert len(seen.pop()) > 10_000
