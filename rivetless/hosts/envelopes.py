@@ -1,4 +1,4 @@
-"""Pushes on their way from one process to another, as bytes."""
+"""Pushes and hints on their way from one process to another, as bytes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from typing import Any, Final, cast
 from rivetless.errors import ActorError, MissingExtraError, invalid_request
 from rivetless.protocol import cbor
 from rivetless.protocol.json_codec import json_dumps, json_loads
-from rivetless.runtime.ports import ClosePush, EventPush, Push, RawPush
+from rivetless.runtime.ports import ClosePush, EventPush, Hint, Push, RawPush, Topic
 
-__all__ = ["CBOR_TYPE", "JSON_TYPE", "read_gone", "read_pushes", "write_gone", "write_pushes"]
+__all__ = [
+    "CBOR_TYPE",
+    "JSON_TYPE",
+    "read_gone",
+    "read_hints",
+    "read_pushes",
+    "write_gone",
+    "write_hints",
+    "write_pushes",
+]
 
 CBOR_TYPE: Final = "application/cbor"
 JSON_TYPE: Final = "application/json"
+
+_TOPICS: Final = frozenset(Topic)
 
 
 def write_pushes(pushes: Sequence[Push]) -> tuple[str, bytes]:
@@ -90,6 +101,36 @@ def read_gone(content_type: str, body: bytes) -> frozenset[str]:
         return frozenset([_text(conn) for conn in _list(document)])
     except TypeError:
         raise invalid_request("The answer is malformed.") from None
+
+
+def write_hints(sender: str, hints: Sequence[Hint]) -> bytes:
+    """Return hints as JSON, with the host that gives them."""
+    items = [[hint.topic.value, hint.actor_id, hint.waiter, hint.at] for hint in hints]
+    return json_dumps([sender, items])
+
+
+def read_hints(body: bytes) -> tuple[str, list[Hint]]:
+    """Return who gives hints, and those of them that this version knows.
+
+    Raises:
+        ActorError: ``actor.invalid_request``.
+    """
+    document: Any = _load(JSON_TYPE, body)
+    try:
+        sender, items = document
+        hints = [_hint(item) for item in _list(items)]
+        return _text(sender), [hint for hint in hints if hint is not None]
+    except (TypeError, ValueError):
+        raise invalid_request("A hint is malformed.") from None
+
+
+def _hint(item: Any) -> Hint | None:
+    topic, actor_id, waiter, at = item
+    if at is not None and not isinstance(at, int | float):
+        raise TypeError
+    if topic not in _TOPICS:
+        return None  # a later version's
+    return Hint(Topic(topic), _text(actor_id), _text(waiter), at)
 
 
 def _dump(content_type: str, document: object) -> bytes:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from rivetless.clock import Clock, Timeout
 
-__all__ = ["HttpLinks", "LinkError", "Links"]
+__all__ = ["HttpLinks", "LinkError", "Links", "RefusedError"]
 
 _TIMEOUT: Final = 5.0
 _IDLE: Final = 30.0
@@ -25,6 +25,10 @@ _FAILURES: Final = (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOv
 
 class LinkError(Exception):
     """The other host could not be reached, or made no sense."""
+
+
+class RefusedError(LinkError):
+    """Nobody listens where the other host did."""
 
 
 class Links(Protocol):
@@ -82,6 +86,9 @@ class HttpLinks:
             try:
                 async with Timeout(self._clock, _TIMEOUT):
                     return await self._exchange(line, url, method, path, headers, body)
+            except ConnectionRefusedError as error:
+                line.close()
+                raise RefusedError(f"nobody listens at {url}") from error
             except _FAILURES as error:
                 line.close()
                 raise LinkError(f"{url} gave no answer: {error!r}") from error

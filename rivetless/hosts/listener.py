@@ -1,14 +1,15 @@
 """The private listener: how other processes reach the sockets of this one.
 
-It speaks API Gateway's management verbs (``POST``, ``GET``, ``DELETE /@connections/{id}``), and
-takes batches of pushes at ``POST /@connections``. It is never on the public port, and takes signed
-requests only.
+It speaks API Gateway's management verbs (``POST``, ``GET``, ``DELETE /@connections/{id}``), takes
+batches of pushes at ``POST /@connections``, and hints at ``POST /@hints``. It is never on the
+public port, and takes signed requests only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,15 +18,19 @@ from pydantic_core import to_json
 from rivetless.errors import incoming_too_long
 from rivetless.gateway.asgi import Exchange, Receive, Scope, Send
 from rivetless.gateway.table import SocketTable
-from rivetless.hosts.envelopes import read_pushes, write_gone
+from rivetless.hosts.envelopes import read_hints, read_pushes, write_gone
 from rivetless.hosts.ordering import Sequencer
 from rivetless.hosts.passes import BODY_HEADER, Passes, matches
 from rivetless.hosts.server import listen, quiet_server
+from rivetless.runtime.ports import Hint
 
-__all__ = ["MAX_BATCH_BYTES", "ConnectionsApp", "Listener"]
+__all__ = ["HINTS_PATH", "MAX_BATCH_BYTES", "ConnectionsApp", "Listener"]
 
 MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
 """What one request may bring."""
+
+HINTS_PATH: Final = "/@hints"
+"""Where hints are taken."""
 
 _PREFIX: Final = "/@connections"
 _log = logging.getLogger("rivetless.hosts")
@@ -38,9 +43,17 @@ class ConnectionsApp:
         table: the sockets of this process.
         sequencer: puts pushes in order on their way to it.
         passes: lets requests in.
+        hear: takes hints, and the name of the host that gives them.
     """
 
-    def __init__(self, table: SocketTable, sequencer: Sequencer, passes: Passes) -> None:
+    def __init__(
+        self,
+        table: SocketTable,
+        sequencer: Sequencer,
+        passes: Passes,
+        hear: Callable[[str, Sequence[Hint]], None],
+    ) -> None:
+        self._hear = hear
         self._table = table
         self._sequencer = sequencer
         self._passes = passes
@@ -68,6 +81,9 @@ class ConnectionsApp:
             return
         if path == _PREFIX and method == "POST":
             await self._push(exchange, body)
+        elif path == HINTS_PATH and method == "POST":
+            self._hear(*read_hints(body))
+            await exchange.reply_empty(204)
         elif path.startswith(_PREFIX + "/"):
             await self._connection(exchange, path[len(_PREFIX) + 1 :], body)
         else:

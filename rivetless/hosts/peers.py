@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from rivetless.clock import Clock, Timeout, sleep
 from rivetless.errors import ActorError
@@ -120,26 +120,59 @@ class Peers:
         lane.idle = True
 
     async def _send(self, host_id: str, pushes: list[Push]) -> frozenset[str]:
+        content_type, body = write_pushes(pushes)
+        return read_gone(
+            content_type, await self.post(host_id, "/@connections", content_type, body)
+        )
+
+    # -- speaking to the others -------------------------------------------------------------------
+
+    async def post(self, host_id: str, path: str, content_type: str, body: bytes) -> bytes:
+        """Make a signed request to another host and return the answer's body.
+
+        Raises:
+            LinkError: it is not there, or does not take it.
+            StoreError: nobody knows where it is.
+        """
         host = self._hosts.get(host_id) or await self._look_up(host_id)
         if host is None or self._passes is None:
             raise LinkError("it is not there any more")
-        content_type, body = write_pushes(pushes)
-        path = "/@connections"
         headers = self._passes.sign(host_id, "POST", path, body)
         headers.append(("content-type", content_type))
         status, answer = await self._links.request(host.url, "POST", path, headers, body)
-        if status != 200:
+        if status not in (200, 204):
             # Another process may have the port by now; it is not the host we mean.
             raise LinkError(f"it answered with status {status}")
-        return read_gone(content_type, answer)
+        return answer
+
+    @property
+    def others(self) -> list[str]:
+        """Ids of the other hosts, as far as this one has heard of them."""
+        now = self._clock.now()
+        hosts = self._hosts.values()
+        return [h.id for h in hosts if h.id != self.host_id and h.expires_at > now]
+
+    @property
+    def announced(self) -> bool:
+        """Whether the others know of this one."""
+        return self._url is not None and self._alive_until != float("inf")
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Begin something that is waited for at the end; it handles its own failures."""
+        self._tasks.spawn(work)
 
     async def _look_up(self, host_id: str) -> Host | None:
         # One that is not known has just begun, or has ended: not to be asked for at every push.
         if self._clock.now() - self._read_at >= 0.5:
-            await self._read_hosts()
+            await self.read_hosts()
         return self._hosts.get(host_id)
 
-    async def _read_hosts(self) -> None:
+    async def read_hosts(self) -> None:
+        """Find out who is there.
+
+        Raises:
+            StoreError: nobody can tell.
+        """
         hosts = await self._store.hosts()
         self._read_at = self._clock.now()
         self._hosts = {host.id: host for host in hosts}
@@ -174,7 +207,7 @@ class Peers:
                 if self._url is not None:
                     await self.announce(self._url)
                 self._sequencer.prune()
-                await self._read_hosts()
+                await self.read_hosts()
                 for host_id in [h for h, lane in self._lanes.items() if lane.idle]:
                     if host_id not in self._hosts:
                         del self._lanes[host_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from rivetless.gateway.app import Gateway, GatewayOptions
 from rivetless.gateway.asgi import Scope
 from rivetless.gateway.outbox import Tasks
 from rivetless.gateway.table import SocketTable
+from rivetless.hosts.gossip import Gossip
 from rivetless.hosts.links import HttpLinks
 from rivetless.hosts.ordering import Sequencer
 from rivetless.hosts.peers import Peers
@@ -23,6 +24,7 @@ from rivetless.runtime.runtime import Runtime
 if TYPE_CHECKING:
     from rivetless.hosts.listener import Listener
     from rivetless.registry import Registry
+    from rivetless.runtime.ports import Hint
     from rivetless.store.base import Store
 
 __all__ = ["Process", "ProcessOptions"]
@@ -86,6 +88,7 @@ class Process:
             clock=clock,
             links=HttpLinks(clock),
         )
+        self._gossip = Gossip(self._peers, clock)
         self._listener: Listener | None = None
         self._beating: asyncio.Task[None] | None = None
         self.runtime = Runtime(
@@ -93,6 +96,7 @@ class Process:
             options.store,
             clock=clock,
             pusher=self._peers,
+            neighbours=self._gossip,
             doorbells=LocalDoorbells(clock),
             region=options.region,
         )
@@ -150,7 +154,7 @@ class Process:
         passes = Passes(secret, options.gateway.host_id, options.clock)
         self._peers.trust(passes)
         listener = Listener(
-            ConnectionsApp(self._table, self._sequencer, passes),
+            ConnectionsApp(self._table, self._sequencer, passes, self._hear),
             host=options.peer_host,
             port=options.peer_port,
             advertise=options.peer_url,
@@ -158,7 +162,12 @@ class Process:
         url = await listener.start()
         self._listener = listener
         await self._peers.announce(url)
+        await self._gossip.greet()
         self._beating = asyncio.get_running_loop().create_task(self._peers.beat(self._lapsed))
+
+    def _hear(self, sender: str, hints: Sequence[Hint]) -> None:
+        self._gossip.heard(sender)
+        self.runtime.hints.hear(hints)
 
     def _lapsed(self) -> None:
         """Let clients connect anew: their connections may have been dropped in the meantime."""

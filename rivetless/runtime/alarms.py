@@ -30,6 +30,12 @@ GRACE: Final = 5.0
 SUBSTITUTE: Final = 1.0
 """Seconds after which a process that stays stands in for another that should have rung."""
 
+LOOK_AHEAD: Final = 30.0
+"""Seconds within which another process's alarm is worth a timer here: then sweepers come by."""
+
+MOST_STAND_INS: Final = 10_000
+"""For how many actors a process may stand in at once."""
+
 
 class LocalDoorbells:
     """Doorbells of a process that stays: timers in memory, which ring in the process itself.
@@ -89,6 +95,7 @@ class Alarms:
         self._runtime = runtime
         self._waiting: list[Ring] = []
         self._ringing = False
+        self._standing_in: dict[str, tuple[float, Timer]] = {}
 
     # -- sending ----------------------------------------------------------------------------------
 
@@ -102,6 +109,8 @@ class Alarms:
         asked = any(is_timer_at(record, at) for record in changes.puts)
         hops = hops + 1 if asked and ahead < SOON else 0
         self.ring(Ring(actor_id, at if ahead > 0 else None, hops))
+        if self.local:
+            self._runtime.hints.alarm(actor_id, at)
 
     def ring(self, ring: Ring) -> None:
         """Send a ring on its way, together with others that are waiting to be sent."""
@@ -157,3 +166,41 @@ class Alarms:
             alone = head.armed_until is None or self._runtime.store.capabilities.single_writer
             return Ring(head.actor_id, alarm if alone else alarm + SUBSTITUTE)
         return Ring(head.actor_id) if alarm + GRACE <= now else None
+
+    # -- for other processes ----------------------------------------------------------------------
+
+    def stand_in(self, actor_id: str, at: float) -> None:
+        """Another process has set itself a timer: see shortly after whether it still could."""
+        due, timer = self._standing_in.get(actor_id, (None, None))
+        if due is not None and timer is not None:
+            if due <= at:
+                return  # whoever looks then sees what comes later
+            timer.cancel()
+        elif len(self._standing_in) >= MOST_STAND_INS:
+            return  # the sweeper finds it too
+        delay = max(at - self._runtime.clock.now(), 0.0) + SUBSTITUTE
+        call = partial(self._check, actor_id)
+        self._standing_in[actor_id] = at, self._runtime.clock.call_later(delay, call)
+
+    def _check(self, actor_id: str) -> None:
+        at, _ = self._standing_in.pop(actor_id)
+        self._runtime.begin(self._ring_instead(actor_id, at))
+
+    async def _ring_instead(self, actor_id: str, at: float) -> None:
+        """Ring for another process that has not, if it has not."""
+        try:
+            head = await self._runtime.store.load(actor_id)
+        except (StoreError, ValueError):
+            return
+        if head is None or head.alarm is None or head.destroyed_at is not None:
+            return
+        if head.alarm <= at:
+            self.ring(Ring(actor_id))
+        elif head.alarm <= self._runtime.clock.now() + LOOK_AHEAD:
+            self.stand_in(actor_id, head.alarm)
+
+    def stop(self) -> None:
+        """Stand in for nobody any more: the process ends."""
+        for _, timer in self._standing_in.values():
+            timer.cancel()
+        self._standing_in.clear()

@@ -191,11 +191,16 @@ class Cell(Gate):
     @property
     def known(self) -> bool:
         """Whether a turn may begin here: there is a living actor, as far as this process knows."""
-        return not self._lost and (self.head is not None or self._newborn is not None)
+        return not self._lost and self.met
+
+    @property
+    def met(self) -> bool:
+        """Whether there was a living actor when this process last heard of it."""
+        return self.head is not None or self._newborn is not None
 
     @property
     def actor_id(self) -> str:
-        """Id of the life at the end of the chain. Only where ``known``."""
+        """Id of the life at the end of the chain. Only where ``met``."""
         if self._newborn is not None:
             return self._newborn
         if self.head is not None:
@@ -533,6 +538,8 @@ class Cell(Gate):
             case Verdict(applied=True, version=version):
                 return version
             case Verdict(applied=False):
+                if not changes.versioned:
+                    raise Duplicate("another has made what was to be absent")
                 raise Conflict(actor_id, None)
             case _:
                 raise errors.make("actor.outcome_unknown")
@@ -546,7 +553,7 @@ class Cell(Gate):
             now = tick()
             try:
                 version = await self._reconcile(actor_id, step.changes, expected)
-            except errors.ActorError as error:
+            except (errors.ActorError, Duplicate) as error:
                 fail(step, error)
             else:
                 self._landed([step], step.changes, actor_id, expected, version, now)

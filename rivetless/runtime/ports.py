@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
@@ -117,3 +118,66 @@ class NoDoorbells:
 
     async def ring(self, rings: Sequence[Ring]) -> None:
         """Do nothing."""
+
+
+class Topic(enum.StrEnum):
+    """What a hint is about.
+
+    ``MESSAGES``: an actor's queue has new ones. ``REPLY``: a message was answered. ``RUNNER``: the
+    claim to run an actor's loop is free. ``ALARM``: an actor is to be woken.
+    """
+
+    MESSAGES = "queue"
+    REPLY = "reply"
+    RUNNER = "runner"
+    ALARM = "alarm"
+
+
+@frozen
+class Hint:
+    """Something that the other processes on a store would find out by looking there again.
+
+    Attributes:
+        topic: what it is about.
+        actor_id: the life.
+        waiter: who waits for the reply.
+        at: when the actor is to be woken, in Unix seconds.
+    """
+
+    topic: Topic
+    actor_id: str
+    waiter: str = ""
+    at: float | None = None
+
+
+class Neighbours(Protocol):
+    """The other processes on the same store, as far as they can be spoken to."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Under which name the others know this process; empty while they do not."""
+
+    @abstractmethod
+    def tell(self, hints: Sequence[Hint]) -> None:
+        """Send hints to all of them. At once, without waiting; they may be lost or doubled."""
+
+    @abstractmethod
+    async def lives(self, name: str) -> bool:
+        """Whether a process may still be there. Only where it is certainly not, the answer is no.
+
+        Never raises.
+        """
+
+
+class NoNeighbours:
+    """The neighbours of a process that cannot speak to any."""
+
+    name: str = ""
+
+    def tell(self, hints: Sequence[Hint]) -> None:
+        """Do nothing."""
+
+    async def lives(self, name: str) -> bool:
+        """Say that nothing is known."""
+        return True

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 from rivetless import errors
 from rivetless.clock import sleep
 from rivetless.runtime import messages
-from rivetless.runtime.claim import Claim
+from rivetless.runtime.claim import LATER, Claim
 from rivetless.runtime.commands import ById
 from rivetless.runtime.dead import Letter, failure_of
 from rivetless.runtime.job import Job
@@ -30,6 +30,7 @@ from rivetless.workflow.declare import workflow_of
 if TYPE_CHECKING:
     from rivetless.clock import Timer
     from rivetless.runtime.cell import Cell, Tenure
+    from rivetless.runtime.claim import Owner
     from rivetless.runtime.commands import Wake
     from rivetless.runtime.outbox import Dispatch
     from rivetless.runtime.runtime import Runtime
@@ -80,6 +81,12 @@ class Pump:
         runtime: the process.
         cell: the actor.
         wake: the wake whose host's time bounds it; ``None`` in a process that stays.
+
+    Attributes:
+        rival: the process that runs the loop, where that is another one.
+        undecided: whether it is not known yet which process runs the loop.
+        has_mail: whether messages were sent meanwhile.
+        task: its work, in a process that stays.
     """
 
     def __init__(self, runtime: Runtime, cell: Cell, wake: Wake | None = None) -> None:
@@ -95,6 +102,10 @@ class Pump:
         self._again_at: float | None = None
         self._progressed = False
         self._quiet_at: float | None = None
+        self._hurry = False
+        self.rival: Owner | None = None
+        self.undecided = True
+        self.has_mail = False
         self.task: asyncio.Task[End] | None = None
 
     @property
@@ -107,19 +118,23 @@ class Pump:
     async def work(self) -> End:
         """Run until there is nothing more to do here for now."""
         runtime, cell = self._runtime, self._cell
-        claim = Claim(runtime, cell)
+        claim = Claim(runtime, cell, self._overtaken)
         cell.running += 1
         try:
-            self._again_at = await claim.take()
-            if self._again_at is not None:
-                return End.ELSEWHERE
+            owner = await claim.take()
+            self.undecided = False
+            if owner is not None:
+                return self._leave_to(owner)
             try:
                 return await self._until_left()
             finally:
                 await claim.release()
-        except errors.ActorError as error:
-            if error.name != "actor.not_found":
-                runtime.log.warning("`run` of %s could not be begun", cell.address, exc_info=True)
+        except (StoreError, errors.ActorError) as error:
+            if not isinstance(error, errors.ActorError) or _passing(error):
+                self._again_at = runtime.clock.now() + PAUSES[0]
+            elif error.name == "actor.not_found":
+                return End.STOPPED
+            runtime.log.warning("`run` of %s could not be begun", cell.address, exc_info=True)
             return End.STOPPED
         finally:
             cell.running -= 1
@@ -130,6 +145,26 @@ class Pump:
                 runtime.pumps.start(cell)  # it was woken while this one came to its end
             elif runtime.workflows.has_mail(cell, cell.tenure.workflow):
                 runtime.pumps.arrived(cell)
+
+    def _leave_to(self, owner: Owner) -> End:
+        """Another process runs the loop."""
+        now = self._runtime.clock.now()
+        self.rival = owner
+        self._again_at = now if self._hurry else max(owner.until, now) + LATER
+        if self.has_mail:
+            self._runtime.hints.messages(self._cell, self._actor_id)
+        return End.ELSEWHERE
+
+    def _overtaken(self, owner: Owner) -> None:
+        """Another process has begun to run the loop, because this one was frozen."""
+        self.rival = owner
+        if self._turn is not None:
+            self._turn.abort.fire("overtaken")
+
+    def hurry(self) -> bool:
+        """The claim may be free: do not wait any longer. Say whether it is over already."""
+        self._hurry = True
+        return self.rival is not None and self.task is not None and self.task.done()
 
     async def _until_left(self) -> End:
         job = Job(
@@ -153,6 +188,8 @@ class Pump:
                     return End.FAILED
                 await self._pause(min(PAUSES[0] * 2.0**troubles, PAUSES[1]))
                 continue
+            if self.rival is not None:
+                return self._leave_to(self.rival)
             if end is not End.CONFLICT:
                 return end
             if self._over or (self._tenure is not None and self._tenure.stopped):
@@ -263,8 +300,10 @@ class Pump:
     async def take_back_mark(self) -> bool:
         """Say in the head that no message waits for ``run``, unless one does; say whether."""
         runtime, cell = self._runtime, self._cell
-        if not cell.known or cell.head is None or MARK not in cell.head.outbox:
+        if cell.head is None or (cell.known and MARK not in cell.head.outbox):
             return True
+        if not cell.known:
+            return False  # what the process knows of its messages is old
         if cell.flusher is not None:
             return False  # there may be a message in what is being written
         last = cell.head.sequences.get(Collection.MESSAGE, 0)
@@ -370,7 +409,7 @@ class Pumps:
             return
         if cell.pump is not None and not cell.pump.is_late:
             return
-        if not cell.known:
+        if not cell.met:
             return
         if not self._resident:
             self._runtime.begin(self._ring(cell.actor_id, cell.snapshot().step))
@@ -389,15 +428,25 @@ class Pumps:
         """See to it that a loop that is not done is begun again."""
         if task.cancelled() or task.exception() is not None:
             return
-        if pump.again_at is not None and cell.known:
+        if pump.again_at is not None and cell.met and cell.pump is None:
             cell.pump = pump  # nothing begins it before
             self._runtime.alarms.ring(Ring(cell.actor_id, pump.again_at))
+            if pump.rival is not None:
+                self._runtime.listens(cell)
+                self._runtime.rivals.watch(cell.actor_id, pump.rival)
+
+    def retry(self, cell: Cell) -> None:
+        """Another process may not run an actor's loop any more: run it here if it was to be."""
+        pump = cell.pump
+        if pump is not None and pump.hurry():
+            cell.pump = None
+            self.arrived(cell)
 
     async def _woken(self, command: Wake, head: Head) -> None:
         """A wake has come: run a slice, or let the loop that runs here look again."""
         runtime = self._runtime
         cell = await runtime.cell_for(ById(None, head.actor_id))
-        if "run" not in cell.definition.hooks or not cell.known:
+        if "run" not in cell.definition.hooks or not cell.met:
             return
         if cell.pump is not None and cell.pump.again_at is not None:
             if runtime.clock.now() < cell.pump.again_at:
@@ -418,7 +467,7 @@ class Pumps:
             await self._is_drained(cell) and await pump.take_back_mark()
         ):
             again = Ring(head.actor_id, None, command.hops + 1)
-        if again is not None and cell.known:
+        if again is not None and cell.met:
             runtime.alarms.ring(again)
 
     async def _is_drained(self, cell: Cell) -> bool:
@@ -427,7 +476,7 @@ class Pumps:
         Whoever sent it may have found that the loop ran here, and left it to this process.
         """
         head = await self._runtime.store.load(cell.address)
-        if head is None or cell.inbox is None or not cell.known or head.actor_id != cell.actor_id:
+        if head is None or cell.inbox is None or not cell.met or head.actor_id != cell.actor_id:
             return True
         return head.sequences.get(Collection.MESSAGE, 0) <= cell.inbox.last
 

@@ -193,6 +193,7 @@ class TurnQueue(Part, QueuePort):
         stopping = turn.destroying or turn.abort.aborted
         if stopping or (signal is not None and signal.aborted):
             raise errors.make("actor.aborted")
+        turn.runtime.listens(turn.cell)
         self._listen(turn.abort)
         if signal is not None:
             self._listen(signal)
@@ -312,7 +313,7 @@ class TurnQueue(Part, QueuePort):
 
     def staged(self) -> Callable[[bool], None]:
         """Begin anew; the function returned is to be told whether the commit became durable."""
-        cell, queues = self.turn.cell, self.turn.runtime.queues
+        turn, cell, queues = self.turn, self.turn.cell, self.turn.runtime.queues
         taken, replies, sent = tuple(self.taken), self._all_replies(), bool(self._sends)
         self.taken, self._replies, self._failed, self._marks = {}, {}, {}, {}
         self._sends, self._arrivals = [], []
@@ -323,9 +324,10 @@ class TurnQueue(Part, QueuePort):
                 return
             if taken:
                 self.inbox.removed(taken)
-                queues.replies.tell(replies)
+                elsewhere = queues.replies.tell(replies)
+                turn.runtime.hints.replies(turn.actor_id, elsewhere)
             if sent:
-                queues.arrived(cell)
+                queues.sent(cell, turn.actor_id)
 
         return landed
 

@@ -62,6 +62,11 @@ class Queues:
             raise errors.message_too_large(size, limit)
         return text
 
+    def sent(self, cell: Cell, actor_id: str) -> None:
+        """Messages were added here to a life's queue, and are durable."""
+        self.arrived(cell)
+        self._runtime.hints.messages(cell, actor_id)
+
     def arrived(self, cell: Cell) -> None:
         """Messages are there: let whoever waits for them look."""
         if cell.inbox is not None:
@@ -233,4 +238,4 @@ class Queues:
             return
         except Full as error:
             raise errors.queue_full(error.limit) from error
-        self.arrived(turn.cell)
+        self.sent(turn.cell, turn.actor_id)

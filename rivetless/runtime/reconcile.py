@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rivetless.frozen import frozen
-from rivetless.store.base import Changes, Duplicate, Gone, Store, StoreError
+from rivetless.runtime.records import find_record
+from rivetless.store.base import Changes, Duplicate, Gone, Record, Store, StoreError
 
 
 @frozen
@@ -44,6 +45,8 @@ async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int
                 try:
                     version = await store.commit(actor_id, changes, expected=None)
                 except Duplicate:
+                    if not await _made(store, actor_id, changes):
+                        return Verdict(applied=False)
                     head = await store.load(actor_id)
                     version = 0 if head is None else head.version
                 return Verdict(applied=True, version=version)
@@ -81,5 +84,19 @@ async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int
 
 def _makes(changes: Changes) -> bool:
     """Whether changes leave behind what keeps them from being made twice."""
-    made = {(record.collection, record.key) for record in changes.puts}
-    return any((name.collection, name.key) in made for name in changes.absent)
+    return bool(_guards(changes))
+
+
+def _guards(changes: Changes) -> list[Record]:
+    """Return the records that are there once changes are made, and must not be before."""
+    absent = {(name.collection, name.key) for name in changes.absent}
+    return [record for record in changes.puts if (record.collection, record.key) in absent]
+
+
+async def _made(store: Store, actor_id: str, changes: Changes) -> bool:
+    """Whether what is in the way of changes is what they have made themselves."""
+    for guard in _guards(changes):
+        found = await find_record(store, actor_id, guard.collection, guard.key)
+        if found is not None and found.data != guard.data:
+            return False
+    return True

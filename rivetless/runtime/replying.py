@@ -1,7 +1,8 @@
 """Replies to queue messages, on their way to whoever waits for them.
 
 Where the sender waits in the process that completes the message, the reply is handed over in
-memory once it is durable. Other senders look for its record, with growing pauses.
+memory once it is durable. Other senders look for its record: when they are told of it, and with
+growing pauses in case nobody does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 PAUSES: Final = (0.05, 2.0)
 """Bounds, in seconds, of the pauses between two looks for a reply."""
+
+_LOOK: Final = object()
+"""What a waiter is told that has to look by itself."""
 
 KEYED: Final = "k"
 """Begins the names of waiters whose send may be repeated, in another process too."""
@@ -54,12 +58,20 @@ class Replies:
         """Whether the one who waits is in this process, and nobody else may ask again."""
         return waiter in self._waiting and not waiter.startswith(KEYED)
 
-    def tell(self, replies: Mapping[str, object]) -> None:
-        """Hand over replies that are durable."""
+    def tell(self, replies: Mapping[str, object]) -> list[str]:
+        """Hand over replies that are durable; return those who do not wait here."""
         for waiter, reply in replies.items():
-            future = self._waiting.get(waiter)
-            if future is not None and not future.done():
-                future.set_result(reply)
+            self._set(waiter, reply)
+        return [waiter for waiter in replies if waiter not in self._waiting]
+
+    def look(self, waiter: str) -> None:
+        """There may be a record of a reply: have the one who waits look for it."""
+        self._set(waiter, _LOOK)
+
+    def _set(self, waiter: str, result: object) -> None:
+        future = self._waiting.get(waiter)
+        if future is not None and not future.done():
+            future.set_result(result)
 
     async def wait(self, actor_id: str, waiter: str, seconds: float | None) -> Any:
         """Wait for a reply that is ``expect``ed.
@@ -74,8 +86,6 @@ class Replies:
         return reply
 
     async def _wait(self, actor_id: str, waiter: str, seconds: float | None) -> Any:
-        self.expect(waiter)  # another who waits for the same reply may have given up
-        future = self._waiting[waiter]
         end = None if seconds is None else self._clock.now() + seconds
         alone = self._store.capabilities.single_writer and not waiter.startswith(KEYED)
         pause = PAUSES[0]
@@ -83,11 +93,17 @@ class Replies:
             left = None if end is None else end - self._clock.now()
             if left is not None and left <= 0:
                 raise TimeoutError
+            self.expect(waiter)  # another who waits for the same reply may have given up
+            future = self._waiting[waiter]
             if alone:
                 return await within(self._clock, left, asyncio.shield(future))
             with suppress(TimeoutError):
                 look = pause if left is None else min(pause, left)
-                return await within(self._clock, look, asyncio.shield(future))
+                reply = await within(self._clock, look, asyncio.shield(future))
+                if reply is not _LOOK:
+                    return reply
+                if self._waiting.get(waiter) is future:
+                    del self._waiting[waiter]
             pause = min(2 * pause, PAUSES[1])
             record = await find_record(self._store, actor_id, Collection.REPLY, reply_key(waiter))
             if record is not None:

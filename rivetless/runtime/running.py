@@ -358,6 +358,7 @@ class RunQueue(TurnQueue):
         if signal is not None and signal.aborted and not run.abort.aborted:
             raise errors.make("actor.aborted")
         run.progressed = True
+        run.runtime.listens(run.cell)
         self._listen(run.abort)
         if signal is not None:
             self._listen(signal)

@@ -20,6 +20,7 @@ from rivetless.runtime.actions import Actions
 from rivetless.runtime.alarms import Alarms, LocalDoorbells
 from rivetless.runtime.background import run_later
 from rivetless.runtime.cell import Cell
+from rivetless.runtime.claim import Rivals
 from rivetless.runtime.commands import (
     ActionResult,
     ActorInfo,
@@ -52,12 +53,21 @@ from rivetless.runtime.cron import CronRunner
 from rivetless.runtime.dead import DeadOffice, Letter
 from rivetless.runtime.effects import Effects
 from rivetless.runtime.execution import Execution
+from rivetless.runtime.hints import Hints
 from rivetless.runtime.job import Job
 from rivetless.runtime.leases import Leases
 from rivetless.runtime.lifecycle import Lifecycle
 from rivetless.runtime.logs import ActorLogger
 from rivetless.runtime.outbox import Outgoings
-from rivetless.runtime.ports import Doorbells, Keeper, NoDoorbells, NoSockets, Pusher
+from rivetless.runtime.ports import (
+    Doorbells,
+    Keeper,
+    Neighbours,
+    NoDoorbells,
+    NoNeighbours,
+    NoSockets,
+    Pusher,
+)
 from rivetless.runtime.pump import Pumps
 from rivetless.runtime.queues import Queues
 from rivetless.runtime.reconcile import reconcile
@@ -69,7 +79,7 @@ from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.sweeper import Sweeper
 from rivetless.runtime.waking import Waking
 from rivetless.runtime.workflows import Workflows
-from rivetless.store.base import Changes, Gone, Head, OutcomeUnknown, Store, StoreError
+from rivetless.store.base import Changes, Duplicate, Gone, Head, OutcomeUnknown, Store, StoreError
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
@@ -99,6 +109,7 @@ class Runtime:
         store: where they last; opened by whoever made it.
         clock: all time comes from it.
         pusher: how sockets are reached.
+        neighbours: how other processes on the store are told what is new.
         doorbells: how actors are woken; else the sweeper alone finds what is due.
         region: what ``self.region`` says.
         max_cells: how many actors the process keeps in memory.
@@ -108,6 +119,7 @@ class Runtime:
 
     Attributes:
         keepers: who looks after the heads in reserved namespaces, by namespace.
+        abandoned: whether the process is to end as if it died.
     """
 
     def __init__(
@@ -117,6 +129,7 @@ class Runtime:
         *,
         clock: Clock | None = None,
         pusher: Pusher | None = None,
+        neighbours: Neighbours | None = None,
         doorbells: Doorbells | None = None,
         region: str = "local",
         max_cells: int = 10_000,
@@ -139,6 +152,9 @@ class Runtime:
         self.effects = Effects(store, pusher or NoSockets(), self._conn_lost, self.begin, self.log)
         self.doorbells: Doorbells = doorbells or NoDoorbells()
         self.keepers: dict[str, Keeper] = {}
+        self.abandoned = False
+        self.hints = Hints(self, neighbours or NoNeighbours())
+        self.rivals = Rivals(self)
         self.alarms = Alarms(self)
         self.dead = DeadOffice(self)
         self.outgoings = Outgoings(self)
@@ -203,6 +219,7 @@ class Runtime:
         """Begin nothing that nobody asks for any more; what is due is found in the store later."""
         self.sweeper.stop()
         self.pumps.stop()
+        self.alarms.stop()
         if isinstance(self.doorbells, LocalDoorbells):
             self.doorbells.stop()
 
@@ -238,6 +255,7 @@ class Runtime:
 
     def abandon(self) -> None:
         """Stop as a process that dies does: nothing is ended, nobody is told."""
+        self.abandoned = True
         self._stop_waking()
         for task in self._tasks:
             task.cancel()
@@ -357,10 +375,7 @@ class Runtime:
             address = head.address
             if is_reserved(address.namespace):
                 raise errors.not_found()
-            if len(self._addresses) > 2 * self._max_cells:
-                # Ids of lives that ended elsewhere are noticed by nobody.
-                del self._addresses[next(iter(self._addresses))]
-            self._addresses[target.actor_id] = address
+            self._remember(target.actor_id, address)
         if target.namespace is not None and address.namespace != target.namespace:
             raise errors.not_found()
         return address
@@ -387,6 +402,23 @@ class Runtime:
             self._evict()
         return cell
 
+    def _remember(self, actor_id: str, address: Address) -> None:
+        if len(self._addresses) > 2 * self._max_cells:
+            # Ids of lives that ended elsewhere are noticed by nobody.
+            del self._addresses[next(iter(self._addresses))]
+        self._addresses[actor_id] = address
+
+    def listens(self, cell: Cell) -> None:
+        """Hints about an actor matter here from now on: make sure that its id leads to it."""
+        if cell.met:
+            self._remember(cell.actor_id, cell.address)
+
+    def cell_of(self, actor_id: str) -> Cell | None:
+        """Return the cell of a life that this process has met and remembers."""
+        address = self._addresses.get(actor_id)
+        cell = None if address is None else self._cells.get(address)
+        return cell if cell is not None and cell.met and cell.actor_id == actor_id else None
+
     async def met(self, head: Head, began: int) -> Cell:
         """Return the cell of an actor whose head was read, ``began`` being a tick before that."""
         self._addresses[head.actor_id] = head.address
@@ -411,7 +443,7 @@ class Runtime:
             self._forget(cell)
 
     def _forget(self, cell: Cell) -> None:
-        if self._cells.pop(cell.address, None) is not None and cell.known:
+        if self._cells.pop(cell.address, None) is not None and cell.met:
             self._addresses.pop(cell.actor_id, None)
 
     def used(self, cell: Cell) -> None:
@@ -512,10 +544,9 @@ class Runtime:
 
         Raises:
             ActorError: ``actor.not_found``, ``actor.outcome_unknown``.
+            Duplicate: what was to be absent is there.
         """
-        if cell is None:
-            address = self._addresses.get(actor_id)
-            cell = self._cells.get(address) if address is not None else None
+        cell = self.cell_of(actor_id) if cell is None else cell
         if cell is not None and cell.known and cell.actor_id == actor_id:
             step = Step(changes)
             cell.stage(step)
@@ -531,6 +562,8 @@ class Runtime:
             raise errors.not_found() from None
         except OutcomeUnknown:
             verdict = await reconcile(self.store, actor_id, changes, 0)
+            if verdict.applied is False:
+                raise Duplicate("another has made what was to be absent") from None
             if not verdict.applied:
                 raise errors.make("actor.outcome_unknown") from None
         self._committed(actor_id, changes, 0)

@@ -303,7 +303,7 @@ def fixed_limits() -> str:
     from rivetless.gateway import management, metadata
     from rivetless.hosts import listener, local, peers
     from rivetless.hosts.aws_lambda import http
-    from rivetless.runtime import dead, schedules, waking
+    from rivetless.runtime import claim, dead, schedules, waking
 
     rows: list[tuple[str, str, str]] = [
         ("one part of a key", _bytes(keys.MAX_PART_BYTES), "`actor.key_too_large`"),
@@ -366,6 +366,7 @@ def fixed_limits() -> str:
             "`actor.conflict`",
         ),
         ("length of a lease, renewed at half", f"{leases.LENGTH:g} s", ""),
+        ("claim to an actor's `run`, renewed at half", f"{claim.LENGTH:g} s", ""),
         ("commit ids that a head remembers", str(base.RECENT_COMMITS), "`actor.outcome_unknown`"),
         (
             "ids in one management request",

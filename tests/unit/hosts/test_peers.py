@@ -16,18 +16,21 @@ from rivetless.hosts.envelopes import (
     CBOR_TYPE,
     JSON_TYPE,
     read_gone,
+    read_hints,
     read_pushes,
     write_gone,
+    write_hints,
     write_pushes,
 )
-from rivetless.hosts.links import LinkError
+from rivetless.hosts.gossip import Gossip
+from rivetless.hosts.links import RefusedError
 from rivetless.hosts.listener import ConnectionsApp
 from rivetless.hosts.ordering import MIXED, WINDOW, Sequencer
 from rivetless.hosts.passes import TTL, Passes, matches
 from rivetless.hosts.peers import HEARTBEAT, LIFETIME, Peers
 from rivetless.protocol.codec import JSON
 from rivetless.protocol.json_codec import json_dumps
-from rivetless.runtime.ports import ClosePush, EventPush, Push, RawPush
+from rivetless.runtime.ports import ClosePush, EventPush, Hint, Push, RawPush, Topic
 from rivetless.store.base import Host, Unavailable
 from rivetless.store.memory import MemoryStore
 from rivetless.testing.clock import FakeClock, settle
@@ -287,7 +290,7 @@ class Network:
         if self.gate is not None:
             await self.gate.wait()
         if url not in self.apps:
-            raise LinkError("refused")
+            raise RefusedError("refused")
         return await ask(self.apps[url], method, path, headers, body)
 
     async def aclose(self) -> None:
@@ -350,9 +353,15 @@ class Node:
         self.passes = Passes(secret, name, clock)
         self.peers = Peers(store, sequencer, host_id=name, clock=clock, links=network)
         self.peers.trust(self.passes)
-        self.app = ConnectionsApp(self.table, sequencer, self.passes)
+        self.gossip = Gossip(self.peers, clock)
+        self.heard: list[tuple[str, Hint]] = []
+        self.app = ConnectionsApp(self.table, sequencer, self.passes, self.hear)
         self.url = f"http://{name}:1"
         network.apps[self.url] = self.app
+
+    def hear(self, sender: str, hints: Sequence[Hint]) -> None:
+        self.gossip.heard(sender)
+        self.heard += [(sender, hint) for hint in hints]
 
     def socket(self, conn_id: str) -> Wiretap:
         tap = Wiretap()
@@ -573,3 +582,134 @@ async def test_the_listener_refuses_strangers(here: Node, there: Node) -> None:
         0
     ] == 400
     assert tap.sent == []
+
+
+# -- hints ----------------------------------------------------------------------------------------
+
+HINTS = [
+    Hint(Topic.MESSAGES, ACTOR),
+    Hint(Topic.REPLY, ACTOR, "w"),
+    Hint(Topic.RUNNER, ACTOR),
+    Hint(Topic.ALARM, ACTOR, at=12.5),
+]
+
+
+def test_hints_survive_the_way() -> None:
+    assert read_hints(write_hints("here", HINTS)) == ("here", HINTS)
+
+
+def test_hints_of_a_later_version_are_passed_over() -> None:
+    body = json_dumps(["here", [["gossip", ACTOR, "", None], ["runner", ACTOR, "", None]]])
+
+    assert read_hints(body) == ("here", [Hint(Topic.RUNNER, ACTOR)])
+
+
+@pytest.mark.parametrize(
+    "document",
+    [None, [], [5, []], ["here"], ["here", {}], ["here", [[]]], ["here", [["reply", ACTOR, 5, 1]]]],
+)
+def test_malformed_hints(document: Any) -> None:
+    with pytest.raises(ActorError, match=r"invalid_request"):
+        read_hints(json.dumps(document).encode())
+
+
+async def test_hints_reach_every_other_host(
+    here: Node, there: Node, store: MemoryStore, network: Network, clock: FakeClock
+) -> None:
+    third = Node("third", store, network, clock, SECRET)
+    await third.peers.announce(third.url)
+    await here.peers.read_hosts()
+    here.gossip.tell(HINTS)
+    await here.peers.aclose()
+
+    assert there.heard == third.heard == [("here", hint) for hint in HINTS]
+    assert here.heard == []
+
+
+async def test_hints_are_batched_and_each_is_there_once(
+    here: Node, there: Node, network: Network
+) -> None:
+    await here.peers.read_hosts()
+    network.gate = asyncio.Event()
+    here.gossip.tell(HINTS[:1])
+    await settle()
+    for at in (9.0, 5.0, 7.0):
+        here.gossip.tell([*HINTS[:2], Hint(Topic.ALARM, ACTOR, at=at)])
+    network.gate.set()
+    await here.peers.aclose()
+
+    assert len(network.requests) == 2
+    told = [*HINTS[:1], *HINTS[:2], Hint(Topic.ALARM, ACTOR, at=5.0)]
+    assert there.heard == [("here", hint) for hint in told]
+
+
+async def test_who_greets_is_known_at_once(here: Node, there: Node, network: Network) -> None:
+    here.gossip.tell(HINTS)
+    await settle()
+    assert there.heard == []  # nobody has looked since it came
+    await there.gossip.greet()
+    await settle()
+    here.gossip.tell(HINTS)
+    await settle()
+
+    assert there.heard == [("here", hint) for hint in HINTS]
+
+
+async def test_a_host_is_dead_when_nobody_listens_where_it_could_be_reached(
+    here: Node, there: Node, network: Network
+) -> None:
+    assert await here.gossip.lives("there")
+    del network.apps[there.url]
+
+    assert not await here.gossip.lives("there")
+    assert await here.gossip.lives("unheard of")
+
+
+async def test_what_could_never_be_reached_may_live_elsewhere(
+    here: Node, there: Node, network: Network
+) -> None:
+    del network.apps[there.url]
+
+    assert await here.gossip.lives("there")
+
+
+async def test_hints_that_fail_are_lost_and_pause(
+    here: Node, there: Node, network: Network, clock: FakeClock
+) -> None:
+    await here.peers.read_hosts()
+    app = network.apps.pop(there.url)
+    here.gossip.tell(HINTS)
+    await settle()
+    network.apps[there.url] = app
+    here.gossip.tell(HINTS)
+    await settle()
+    assert (there.heard, len(network.requests)) == ([], 1)
+    await clock.advance(1)
+    here.gossip.tell(HINTS[:1])
+    await settle()
+
+    assert there.heard == [("here", HINTS[0])]
+
+
+async def test_a_host_that_has_gone_is_told_nothing(
+    here: Node, there: Node, network: Network, clock: FakeClock
+) -> None:
+    await here.peers.read_hosts()
+    await clock.advance(LIFETIME + 1)
+    here.gossip.tell(HINTS)
+    await settle()
+
+    assert network.requests == []
+
+
+async def test_hints_of_strangers_are_refused(
+    store: MemoryStore, network: Network, clock: FakeClock, there: Node
+) -> None:
+    stranger = Node("stranger", store, network, clock, b"another secret here")
+    await stranger.peers.announce(stranger.url)
+    await stranger.peers.read_hosts()
+    stranger.gossip.tell(HINTS)
+    await settle()
+
+    assert len(network.requests) == 1
+    assert there.heard == []

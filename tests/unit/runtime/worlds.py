@@ -11,7 +11,16 @@ from rivetless import Actor
 from rivetless.keys import Address
 from rivetless.runtime.alarms import LocalDoorbells
 from rivetless.runtime.commands import ByKey, CallAction, Origin
-from rivetless.runtime.ports import Doorbells, EventPush, Push, Pusher, Ring, WakeError
+from rivetless.runtime.ports import (
+    Doorbells,
+    EventPush,
+    Hint,
+    Neighbours,
+    Push,
+    Pusher,
+    Ring,
+    WakeError,
+)
 from rivetless.runtime.runtime import Runtime
 from rivetless.store.base import Capabilities
 from rivetless.store.memory import MemoryStore
@@ -62,6 +71,36 @@ class Bells(Doorbells):
         self.rings.extend(rings)
 
 
+class Neighbourhood:
+    """Processes that hear each other at once.
+
+    Attributes:
+        told: every hint, and who gave it.
+    """
+
+    def __init__(self) -> None:
+        self.homes: dict[str, Process] = {}
+        self.told: list[tuple[str, Hint]] = []
+
+
+class Neighbour(Neighbours):
+    """One process's view of a neighbourhood; ``name`` is empty before it is known there."""
+
+    name = ""
+
+    def __init__(self, neighbourhood: Neighbourhood) -> None:
+        self._all = neighbourhood
+
+    def tell(self, hints: Sequence[Hint]) -> None:
+        self._all.told += [(self.name, hint) for hint in hints]
+        for name, process in self._all.homes.items():
+            if name != self.name:
+                process.runtime.hints.hear(hints)
+
+    async def lives(self, name: str) -> bool:
+        return name in self._all.homes
+
+
 class World:
     """Some actor classes on one store."""
 
@@ -71,6 +110,7 @@ class World:
         self.faults = SharedStore(memory) if shared else FaultyStore(memory)
         self.store = CountingStore(self.faults)
         self.definitions = {a.__definition__.name: a.__definition__ for a in actors}
+        self.neighbourhood = Neighbourhood()
         self._seeds = iter(range(1000))
 
     @classmethod
@@ -94,6 +134,18 @@ class World:
         """Start another process."""
         return Process(self, doorbells)
 
+    def neighbour(self, name: str) -> Process:
+        """Start another process that stays, and that hears hints and gives them."""
+        view = Neighbour(self.neighbourhood)
+        process = Process(self, LocalDoorbells(self.clock), view)
+        view.name = name
+        self.neighbourhood.homes[name] = process
+        return process
+
+    def kill(self, name: str) -> None:
+        """Have a neighbour die."""
+        self.neighbourhood.homes.pop(name).runtime.abandon()
+
     def staying(self) -> Process:
         """Start another process, one that keeps timers of its own and sweeps."""
         process = Process(self, LocalDoorbells(self.clock))
@@ -104,7 +156,12 @@ class World:
 class Process:
     """One process of a world."""
 
-    def __init__(self, world: World, doorbells: Doorbells | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        doorbells: Doorbells | None = None,
+        neighbours: Neighbours | None = None,
+    ) -> None:
         self.world = world
         self.mailbox = Mailbox()
         self.runtime = Runtime(
@@ -112,6 +169,7 @@ class Process:
             world.store,
             clock=world.clock,
             pusher=self.mailbox,
+            neighbours=neighbours,
             doorbells=doorbells,
             rng=random.Random(next(world._seeds)),
         )
