@@ -118,10 +118,10 @@ class Connections:
 
     async def _read(self, turn: ActorTurn, collection: Collection, conn_id: str) -> Record | None:
         """Read a record within a turn."""
-        turn.read_records = True
-        await turn.port_call(turn.cell.durable(turn.base))
-        return await turn.port_call(
-            records.find_record(self._runtime.store, turn.actor_id, collection, conn_id.encode())
+        return await turn.read_stored(
+            lambda: records.find_record(
+                self._runtime.store, turn.actor_id, collection, conn_id.encode()
+            )
         )
 
     async def _is_open(self, turn: ActorTurn, conn_id: str) -> bool:

@@ -265,14 +265,14 @@ class Execution:
         if changes is None:
             if turn.read_records and (moved := cell.moved(turn.base)) is not None:
                 raise moved
-            await cell.validate(turn.base, turn.job.started)
+            await cell.validate(turn.base, _read_since(turn))
             if turn.effects:
                 await self._runtime.let_out(turn)
             return
         if changes.versioned:
             turn.check_base()
         elif turn.has_read:
-            await cell.validate(turn.base, turn.job.started)
+            await cell.validate(turn.base, _read_since(turn))
             if turn.read_records and (moved := cell.moved(turn.base)) is not None:
                 raise moved
         if self._runtime.leases.ends_with(cell, turn) and changes.versioned:
@@ -317,7 +317,7 @@ class Execution:
         """
         turn.end("failed")
         if turn.refused is None:
-            await turn.cell.validate(turn.base, turn.job.started)
+            await turn.cell.validate(turn.base, _read_since(turn))
         if not isinstance(error, errors.ActorError):
             turn.log.error("unhandled error in %s", turn.job.label, exc_info=error)
 
@@ -419,6 +419,14 @@ class Execution:
             raise Superseded(elsewhere=False)
         job.leased = True
         job.closed = closed
+
+
+def _read_since(turn: ActorTurn) -> int:
+    """Return the tick after which the base must still have been the newest.
+
+    Records that were read later belong to it only if it was so after they were read.
+    """
+    return max(turn.job.started, turn.read_records)
 
 
 def _timed_out(job: Job) -> errors.ActorError:

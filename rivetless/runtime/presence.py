@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rivetless import errors
 from rivetless.runtime import records
 from rivetless.runtime.cell import CachedConn
+from rivetless.runtime.steps import tick
 from rivetless.store.base import Changes, Collection, Record
 
 if TYPE_CHECKING:
@@ -86,10 +87,11 @@ class Presence:
         """Read all connections, the turn's own included, in the order of their ids."""
         turn = self._turn
         turn.check_open()
-        turn.read_records = True
+        turn.read_records = tick()
         # What earlier turns of the chain did to connections may not be in the store yet.
         await turn.cell.durable(turn.base)
         found = {} if turn.creation else await self._stored()
+        turn.read_records = tick()
         for conn_id in found:
             self.read(conn_id)
         own = turn.job.conn

@@ -30,7 +30,7 @@ from rivetless.runtime.presence import Presence
 from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.records import LISTENED
 from rivetless.runtime.schedules import Schedules
-from rivetless.runtime.steps import Snapshot, Step, Superseded
+from rivetless.runtime.steps import Snapshot, Step, Superseded, tick
 from rivetless.store.base import KEEP, Changes, Collection, Creation, Keep, Record, RecordKey
 from rivetless.workflow.declare import workflow_of
 
@@ -62,7 +62,7 @@ class ActorTurn:
         reply: the encoded answer to remember for calls with a key.
         later: work that begins after the commit.
         sleeping, destroying: what the handler asked for.
-        read_records: whether it has read records, which ``base`` does not cover.
+        read_records: tick of when it last read records, which ``base`` does not cover; 0 if never.
         presence: the connections, as this run sees them.
         port: the future of our own that the handler waits for, if it does.
         renewal: the timer that renews the turn's lease.
@@ -118,7 +118,7 @@ class ActorTurn:
         self.reply: bytes | None = None
         self.sleeping = False
         self.destroying = False
-        self.read_records = False
+        self.read_records = 0
         self.touch = False
         self.presence = Presence(self)
         self.ended = False
@@ -308,10 +308,11 @@ class ActorTurn:
             Superseded: the actor has changed since the snapshot was taken.
         """
         self.check_open()
-        self.read_records = True
+        self.read_records = tick()
         # What earlier turns of the chain have written may not be in the store yet.
         await self.port_call(self.cell.durable(self.base))
         found = await self.port_call(read())
+        self.read_records = tick()
         if (moved := self.cell.moved(self.base)) is not None:
             raise moved
         return found
@@ -525,7 +526,7 @@ class ActorTurn:
     @property
     def has_read(self) -> bool:
         """Whether the outcome may depend on something that another turn could have changed."""
-        return self._state is not UNREAD or self.presence.has_read or self.read_records
+        return self._state is not UNREAD or self.presence.has_read or self.read_records > 0
 
     def check_base(self) -> None:
         """Make sure that the turn may write on top of the chain.
@@ -547,7 +548,7 @@ class ActorTurn:
         """After a checkpoint: what was committed is the new base."""
         self.base = base
         self.puts, self.deletes, self.effects = [], [], []
-        self.read_records = False
+        self.read_records = 0
         for part in self._parts.values():
             part.committed()
 
