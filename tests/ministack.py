@@ -17,6 +17,7 @@ from typing import Final, Self
 import pytest
 
 from rivetless.aws.choice import choose_client
+from rivetless.aws.client import Client
 from rivetless.aws.services import DYNAMODB
 from rivetless.clock import Clock, SystemClock
 from rivetless.store.dynamodb import DynamoDBStore
@@ -92,16 +93,21 @@ def serving(folder: Path, port: int) -> Iterator[str]:
 _names: Final = map("actors-{}".format, itertools.count(1))
 
 
+def real_client(endpoint: str) -> Client:
+    """Return a client of a local AWS, on real time."""
+    return choose_client(DYNAMODB, endpoint=endpoint, clock=SystemClock(), environ={})
+
+
 class OwnTable(DynamoDBStore):
     """A store that makes its table, a new one, as it is opened.
 
     Args:
-        endpoint: of a local AWS.
-        clock: the actors'; requests take real time.
+        service: the endpoint of a local AWS, or a client of a simulated one.
+        clock: the actors'; requests to an endpoint take real time.
     """
 
-    def __init__(self, endpoint: str, clock: Clock) -> None:
-        client = choose_client(DYNAMODB, endpoint=endpoint, clock=SystemClock(), environ={})
+    def __init__(self, service: str | Client, clock: Clock) -> None:
+        client = service if not isinstance(service, str) else real_client(service)
         super().__init__(next(_names), client=client, clock=clock)
 
     async def __aenter__(self) -> Self:

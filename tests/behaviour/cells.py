@@ -22,7 +22,7 @@ class Cell:
     Attributes:
         host: ``rig``: in this process, with a clock of its own; ``server``: a real server;
             ``lambda``: Lambda processes in the lab, behind its front.
-        store: where actors last.
+        store: where actors last; ``simulated``: the store of DynamoDB over a simulated one.
         encoding: how the client writes.
     """
 
@@ -36,7 +36,7 @@ class Cell:
 
 STORES: Final = ("memory", "sqlite", "dynamodb")
 ENCODINGS: Final = ("json", "cbor", "bare")
-RIGS: Final = tuple(Cell("rig", store, "json") for store in STORES)
+RIGS: Final = tuple(Cell("rig", store, "json") for store in (*STORES, "simulated"))
 SERVERS: Final = tuple(Cell("server", store, enc) for store in STORES for enc in ENCODINGS)
 LAMBDAS: Final = (Cell("lambda", "sqlite", "json"),)
 CELLS: Final = (*RIGS, *SERVERS, *LAMBDAS)

@@ -10,6 +10,7 @@ from rivetless.store.memory import MemoryStore
 from rivetless.store.sqlite import SQLiteStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
+from rivetless.testing.simulation.dynamodb import SimulatedDynamoDB
 from tests.behaviour.actors import registry
 from tests.behaviour.cells import CELLS, LAMBDAS, RIGS, SERVERS, Cell, parameters
 from tests.behaviour.world import TOKEN, LambdaWorld, RigWorld, ServerWorld, World
@@ -68,6 +69,8 @@ def _store(request: pytest.FixtureRequest, cell: Cell, clock: FakeClock, folder:
         return MemoryStore(clock=clock)
     if cell.store == "sqlite":
         return SQLiteStore(folder / "actors.db", clock=clock)
+    if cell.store == "simulated":
+        return OwnTable(SimulatedDynamoDB(clock), clock)
     endpoint: str = request.getfixturevalue("ministack")
     return OwnTable(endpoint, clock)
 

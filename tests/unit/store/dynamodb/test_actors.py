@@ -1,18 +1,17 @@
 """What whole actors ask of DynamoDB and what it consumes: the counts that the design promises."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from pydantic import BaseModel
 
 from rivetless import Actor, Event, action
+from rivetless.aws.client import Client
 from rivetless.keys import Address
 from rivetless.runtime.commands import ByKey, CloseConnection, OpenConnection, Subscribe
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
 from tests.ministack import OwnTable
-
-pytestmark = pytest.mark.aws
 
 Used = tuple[dict[str, int], float, float]
 
@@ -86,9 +85,9 @@ class World:
 
 
 @pytest.fixture
-async def world(ministack: str) -> AsyncIterator[World]:
+async def world(make_client: Callable[[], Client]) -> AsyncIterator[World]:
     clock = FakeClock()
-    store = OwnTable(ministack, clock)
+    store = OwnTable(make_client(), clock)
     async with Rig(store=store, clock=clock) as rig:
         world = World(rig, store)
         await world.used()  # the table, and the sweeper's first look around

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from rivetless.aws.client import Client
 from rivetless.store.base import Append, Changes, Collection, Outgoing, Record
 from rivetless.store.dynamodb import DynamoDBStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts.base import Life, begin
-
-pytestmark = pytest.mark.aws
 
 RECORD = Record(Collection.CONNECTION, b"c1", b"data")
 MESSAGE = Append(Collection.MESSAGE, b"data")
@@ -19,8 +18,10 @@ PROCESS = "0123456789abcdef"
 
 
 @pytest.fixture
-async def store(ministack: str, new_table: Callable[[], str]) -> AsyncIterator[DynamoDBStore]:
-    async with DynamoDBStore(new_table(), endpoint=ministack, clock=FakeClock()) as store:
+async def store(
+    make_client: Callable[[], Client], new_table: Callable[[], str]
+) -> AsyncIterator[DynamoDBStore]:
+    async with DynamoDBStore(new_table(), client=make_client(), clock=FakeClock()) as store:
         await store.create_table()
         yield store
 
@@ -45,9 +46,9 @@ def used(store: DynamoDBStore) -> tuple[dict[str, int], float, float]:
 
 
 async def test_a_cold_write_is_one_read_and_one_write(
-    store: DynamoDBStore, life: Life, ministack: str
+    store: DynamoDBStore, life: Life, make_client: Callable[[], Client]
 ) -> None:
-    async with DynamoDBStore(store.table, endpoint=ministack, clock=FakeClock()) as cold:
+    async with DynamoDBStore(store.table, client=make_client(), clock=FakeClock()) as cold:
         head = await cold.load(life.address)
         assert head is not None
         made = Changes(f"{PROCESS}.ffff", state=bytes(300))
@@ -94,14 +95,14 @@ async def test_records_cost_a_transaction(store: DynamoDBStore, life: Life) -> N
 
 
 async def test_appending_is_one_transaction(
-    store: DynamoDBStore, life: Life, ministack: str
+    store: DynamoDBStore, life: Life, make_client: Callable[[], Client]
 ) -> None:
     made = Changes("c", appends=(MESSAGE,), counters={"messages": 1}, at_most={"messages": 9})
     for _ in range(2):
         await store.commit(life.id, made, expected=None)
         requests, reads, writes = used(store)
         assert (requests, reads, writes) == ({"TransactWriteItems": 1}, 0.0, 4.0)
-    async with DynamoDBStore(store.table, endpoint=ministack, clock=FakeClock()) as cold:
+    async with DynamoDBStore(store.table, client=make_client(), clock=FakeClock()) as cold:
         await cold.load(life.id)
         await cold.commit(life.id, made, expected=None)
         requests, reads, writes = used(cold)
