@@ -15,6 +15,7 @@ from rivetless.store.base import (
     RECENT_COMMITS,
     RECENT_REPLIES,
     RECORD_FORMAT,
+    Append,
     Capabilities,
     Changes,
     Collection,
@@ -104,10 +105,22 @@ def needs_head(changes: Changes, expected: int | None, known: Known | None) -> b
     """Say whether a commit's plan takes the head itself, or more than is known of it."""
     if len(changes.outbox_add) + len(changes.outbox_clear) > MOST_BLIND_ENTRIES:
         return True
-    if known is None and changes.appends:
+    if changes.appends and (known is None or _outrun(changes, known.sequences)):
         return True
     needs_version = changes.versioned and (bool(changes.replies) or bool(changes.code_version))
     return needs_version and (known is None or known.version != expected)
+
+
+def _outrun(changes: Changes, last: Mapping[str, int]) -> bool:
+    """Say whether a commit removes what was appended after we heard of the last numbers.
+
+    It would append under the same number then, and a transaction takes each item once only.
+    """
+    return any(
+        name.collection in changes.appended
+        and Append.number(name.key) > last.get(name.collection, 0)
+        for name in changes.deletes
+    )
 
 
 # -- the head ------------------------------------------------------------------------------------
@@ -334,10 +347,13 @@ def beside(
     for where in deletes:
         if where not in puts:
             request("Delete", {"Key": _child(place, where)}, if_absent=where in absent)
+    appended = numbered(changes, last)
+    # What has the next number is not there: the head's condition on the last one says so.
+    absent -= {(record.collection, record.key) for record in appended}
     for where in absent:
         if where not in puts and where not in deletes:
             request("ConditionCheck", {"Key": _child(place, where)}, if_absent=True)
-    for record in numbered(changes, last):
+    for record in appended:
         request("Put", {"Item": items.record_item(place, record)}, if_absent=False)
     for item in _chunks(place, changes, version):
         request("Put", {"Item": item}, if_absent=False)

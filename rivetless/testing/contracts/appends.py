@@ -123,6 +123,31 @@ class AppendContract(Contract):
         assert head.sequences["q"] == (await _numbers(life))[-1]
         assert (head.version, head.counters) == (1, {"messages": 24})
 
+    async def test_what_another_appended_may_be_removed_beside_an_append(
+        self, store: Store, other: Store
+    ) -> None:
+        life = await begin(store)
+        await store.commit(life.id, sending(b"mine"), expected=None)
+        await other.commit(life.id, sending(b"theirs"), expected=None)
+        theirs = RecordKey(HERE, Append.key((await _numbers(life))[-1]))
+        await life.commit(appends=(Append(HERE, b"next"),), deletes=(theirs,))
+        found = await store.records(life.id, HERE)
+        assert [record.data for record in found] == [b"mine", b"next"]
+        assert Append.number(found[-1].key) > Append.number(theirs.key)
+
+    async def test_a_number_that_must_be_free_may_be_given(
+        self, store: Store, other: Store
+    ) -> None:
+        life = await begin(store, appends=(Append(HERE, b"first"),))
+        made = sending(b"second", absent=(RecordKey(HERE, Append.key(2)),))
+        await store.commit(life.id, made, expected=None)
+        assert await _numbers(life) == [1, 2]
+        await other.commit(life.id, sending(b"third"), expected=None)
+        late = sending(b"fourth", absent=(RecordKey(HERE, Append.key(3)),))
+        with pytest.raises(Duplicate):
+            await store.commit(life.id, late, expected=None)
+        assert await _numbers(life) == [1, 2, 3]
+
     async def test_appending_disturbs_no_versioned_commit(self, store: Store, other: Store) -> None:
         life = await begin(store)
 
