@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 Plant = AbstractContextManager[None]
 
 
-@mutant("What a step returned is written by a commit after that of what it did.")
+@mutant(
+    "What a step returned is written by a commit after that of what it did.",
+    features=("workflows",),
+)
 def step_recorded_afterwards() -> Plant:
     right = TurnPort.turn
 
@@ -64,7 +67,9 @@ def step_recorded_afterwards() -> Plant:
     return replaced(TurnPort, "turn", wrong)
 
 
-@mutant("Whether somebody else has written history is not asked at the commit.")
+@mutant(
+    "Whether somebody else has written history is not asked at the commit.", features=("workflows",)
+)
 def history_not_fenced() -> Plant:
     async def wrong(self: History) -> None:
         if self._journal is None:
@@ -75,7 +80,10 @@ def history_not_fenced() -> Plant:
     return replaced(History, "prepare", wrong)
 
 
-@mutant("A message that a workflow receives is removed by a commit before history has it.")
+@mutant(
+    "A message that a workflow receives is removed by a commit before history has it.",
+    features=("workflows",),
+)
 def workflow_message_recorded_afterwards() -> Plant:
     async def wrong(
         self: TurnPort,
@@ -106,7 +114,7 @@ def workflow_message_recorded_afterwards() -> Plant:
     return replaced(TurnPort, "receive", wrong)
 
 
-@mutant("That a step is rolled back is written with whatever comes next.")
+@mutant("That a step is rolled back is written with whatever comes next.", features=("workflows",))
 def rollback_recorded_with_the_next() -> Plant:
     async def wrong(self: Engine, error: Exception) -> End:
         if self._recorded_only:
@@ -137,7 +145,9 @@ def rollback_recorded_with_the_next() -> Plant:
     return replaced(engines.Engine, "_roll_back", wrong)
 
 
-@mutant("History that a loop forgets goes before the loop's place is written.")
+@mutant(
+    "History that a loop forgets goes before the loop's place is written.", features=("workflows",)
+)
 def loop_forgets_its_place() -> Plant:
     right = loops._forget
 
@@ -153,7 +163,9 @@ def loop_forgets_its_place() -> Plant:
     return replaced(loops, "_forget", wrong)
 
 
-@mutant("A workflow leaves no note for the sweeper when its actor is created.")
+@mutant(
+    "A workflow leaves no note for the sweeper when its actor is created.", features=("workflows",)
+)
 def workflow_leaves_no_note() -> Plant:
     right = ActorTurn.changes
 
@@ -167,7 +179,9 @@ def workflow_leaves_no_note() -> Plant:
     return replaced(ActorTurn, "changes", wrong)
 
 
-@mutant("What a step that fails has changed is committed with its failure.")
+@mutant(
+    "What a step that fails has changed is committed with its failure.", features=("workflows",)
+)
 def failed_step_not_undone() -> Plant:
     right = ActorTurn.savepoint
 
