@@ -13,10 +13,12 @@ from pydantic import BaseModel
 
 from rivetless import Actor, Event, Queue, action, workflow
 from rivetless.store.base import Capabilities, Store
+from rivetless.store.dynamodb import DynamoDBStore
 from rivetless.store.memory import MemoryStore
 from rivetless.store.sqlite import SQLiteStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
+from rivetless.testing.simulation.dynamodb import SimulatedDynamoDB, deploy
 from rivetless.workflow.context import WorkflowContext
 from rivetless.workflow.results import Break
 from tests.simulation.mutants import catalogue
@@ -25,6 +27,9 @@ from tests.simulation.mutants.catalogue import MUTANTS
 from tests.simulation.mutants.mutant import Mutant, PlantError, replaced
 
 MOST_CRUDE = 5
+
+PLACES = ("rivetless.runtime.", "rivetless.store.", "rivetless.workflow.", "rivetless.gateway.")
+"""Where mutants are planted."""
 
 
 class Total(BaseModel):
@@ -140,16 +145,25 @@ async def happy_path(store: Store, clock: FakeClock) -> None:
         assert await saver.look() == 130
 
 
-def _kinds(mutant: Mutant) -> tuple[str, ...]:
-    kinds = mutant.stores or ("memory",)
-    return tuple(kind for kind in kinds if kind != "dynamodb")
+def make_store(kind: str, clock: FakeClock, folder: Path) -> Store:
+    """Make a store of a kind, as one of several processes has it."""
+    match kind:
+        case "sqlite":
+            return SQLiteStore(folder / "actors.db", synchronous="off", clock=clock)
+        case "dynamodb":
+            service = SimulatedDynamoDB(clock)
+            deploy(service)
+            return DynamoDBStore("actors", client=service, clock=clock)
+        case _:
+            # As if there were other processes: nothing may be trusted that is only in memory.
+            return MemoryStore(clock=clock, capabilities=Capabilities())
 
 
 def _attributes() -> dict[tuple[object, str], int]:
     """Return every function of the package that can be replaced."""
     found: dict[tuple[object, str], int] = {}
     for module in list(sys.modules.values()):
-        if not module.__name__.startswith("rivetless."):
+        if not module.__name__.startswith(PLACES):
             continue
         for name, value in list(vars(module).items()):
             found[module.__name__, name] = id(value)
@@ -185,9 +199,10 @@ def test_it_is_planted_and_gone_again(mutant: Mutant) -> None:
     assert _attributes() == before
 
 
-async def test_without_mutants_the_script_ends_well() -> None:
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "dynamodb"])
+async def test_without_mutants_the_script_ends_well(kind: str, tmp_path: Path) -> None:
     clock = FakeClock()
-    await happy_path(MemoryStore(clock=clock, capabilities=Capabilities()), clock)
+    await happy_path(make_store(kind, clock, tmp_path), clock)
 
 
 @pytest.mark.parametrize(
@@ -195,17 +210,12 @@ async def test_without_mutants_the_script_ends_well() -> None:
     [
         pytest.param(mutant, kind, id=f"{mutant.name}-{kind}")
         for mutant in MUTANTS
-        for kind in _kinds(mutant)
+        for kind in mutant.stores or ("memory",)
     ],
 )
 async def test_without_faults_it_does_not_show(mutant: Mutant, kind: str, tmp_path: Path) -> None:
     clock = FakeClock()
-    store: Store
-    if kind == "sqlite":
-        store = SQLiteStore(tmp_path / "actors.db", synchronous="off", clock=clock)
-    else:
-        # As if there were other processes: nothing may be trusted that is only in memory.
-        store = MemoryStore(clock=clock, capabilities=Capabilities())
+    store = make_store(kind, clock, tmp_path)
     if mutant.crude:
         with mutant.plant(), pytest.raises(AssertionError):
             await happy_path(store, clock)
