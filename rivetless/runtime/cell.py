@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rivetless import errors
 from rivetless.clock import until
@@ -25,6 +24,7 @@ from rivetless.runtime.gate import Gate
 from rivetless.runtime.reconcile import Verdict, reconcile
 from rivetless.runtime.records import LISTENED
 from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, finish, last_deadline, tick
+from rivetless.runtime.tenure import CachedConn, Tenure
 from rivetless.store.base import (
     KEEP,
     RECENT_REPLIES,
@@ -45,50 +45,15 @@ from rivetless.store.base import (
 )
 from rivetless.store.changes import apply, merge
 
+MOMENT: Final = 0.005
+"""Seconds that a step may wait for others to share a commit with, if nobody waits for it."""
+
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
-    from rivetless.actor.turn import ConnInfo
     from rivetless.keys import Address
     from rivetless.runtime.effects import Effect
     from rivetless.runtime.inbox import Inbox
     from rivetless.runtime.pump import Pump
-    from rivetless.runtime.workflows import Memory
-
-
-class Tenure:
-    """What an actor has in this process until it sleeps, is destroyed or is forgotten.
-
-    Attributes:
-        vars: what ``create_vars`` made.
-        stopping: what to call, with the reason, when it ends: abort signals.
-        stopped: the reason, once it ends.
-        afterwards: what to call when it has ended.
-        workflow: what is kept of the actor's workflow, once it was gone on with here.
-    """
-
-    __slots__ = ("afterwards", "stopped", "stopping", "vars", "workflow")
-
-    def __init__(self) -> None:
-        self.vars: object = None
-        self.stopping: list[Callable[[str], None]] = []
-        self.stopped: str | None = None
-        self.afterwards: list[Callable[[], None]] = []
-        self.workflow: Memory | None = None
-
-    def stop(self, reason: str) -> None:
-        """Tell those who listen that the tenure ends."""
-        self.stopped = self.stopped or reason
-        stopping, self.stopping = self.stopping, []
-        for fire in stopping:
-            fire(reason)
-
-
-@dataclass(slots=True)
-class CachedConn:
-    """A connection this process has read: the unchanging part, and its encoded state."""
-
-    info: ConnInfo
-    state: bytes | None
 
 
 class Cell(Gate):
@@ -117,6 +82,7 @@ class Cell(Gate):
         "_committed",
         "_epoch",
         "_flusher",
+        "_held_since",
         "_lease",
         "_let_out",
         "_lost",
@@ -124,6 +90,7 @@ class Cell(Gate):
         "_replies",
         "_sending",
         "_seq",
+        "_soon",
         "_staged",
         "_state",
         "_store",
@@ -174,6 +141,8 @@ class Cell(Gate):
         self._staged: list[Step] = []
         self._sending: list[Step] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._held_since = 0.0
+        self._soon: asyncio.TimerHandle | None = None
         self._chain_end: Step | None = None
         self._newborn: str | None = None
         self._born_at = 0.0
@@ -218,6 +187,11 @@ class Cell(Gate):
     def flusher(self) -> asyncio.Task[None] | None:
         """The task that commits, while there is something to commit."""
         return self._flusher
+
+    @property
+    def writing(self) -> bool:
+        """Whether something is on its way to the store, held back or not."""
+        return self._flusher is not None or bool(self._staged)
 
     @property
     def lease(self) -> Lease | None:
@@ -433,10 +407,36 @@ class Cell(Gate):
         if not hold_back:
             self.flush()
 
-    def flush(self) -> None:
-        """Begin to commit what is staged, unless a commit is under way (which goes on with it)."""
+    def flush(self) -> asyncio.Task[None] | None:
+        """Begin to commit what is staged, unless a commit is under way (which goes on with it).
+
+        Returns:
+            The task that commits, if there is anything to commit.
+        """
         if self._flusher is None and self._staged:
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
+        return self._flusher
+
+    def flush_soon(self) -> None:
+        """Begin to commit what is staged in a moment, unless there is a reason to before."""
+        if self._flusher is not None or not self._staged:
+            return
+        # The loop's time: it is the loop that is given a moment to bring more.
+        loop = asyncio.get_running_loop()
+        self._held_since = loop.time()
+        if self._soon is None:
+            self._soon = loop.call_later(MOMENT, self._moment_over)
+
+    def _moment_over(self) -> None:
+        self._soon = None
+        if self._flusher is not None or not self._staged:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._held_since + MOMENT - loop.time()
+        if left > MOMENT / 50:
+            self._soon = loop.call_later(left, self._moment_over)
+        else:
+            self.flush()
 
     async def _flush(self) -> None:
         try:

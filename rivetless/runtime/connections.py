@@ -12,7 +12,6 @@ from rivetless import errors
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.client.retry import is_lifecycle
 from rivetless.runtime import records, replies
-from rivetless.runtime.cell import CachedConn
 from rivetless.runtime.commands import (
     NOWHERE,
     ActorInfo,
@@ -24,6 +23,7 @@ from rivetless.runtime.commands import (
     Subscribe,
 )
 from rivetless.runtime.job import Job, digest
+from rivetless.runtime.tenure import CachedConn
 from rivetless.store.base import Changes, Collection, Record, RecordKey, StoreError
 
 if TYPE_CHECKING:

@@ -51,6 +51,7 @@ class Inbox:
         "_last",
         "_messages",
         "_round",
+        "_seen",
         "_store",
         "_waiting",
         "pokes",
@@ -66,6 +67,8 @@ class Inbox:
         self._highest = 0
         self._round = 0
         self._complete = False
+        # The number of pokes when a read found less than a page, until that was made use of.
+        self._seen = -1
         self.pokes = 0
         self._claimed: set[int] = set()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -82,7 +85,11 @@ class Inbox:
         while True:
             self._catch_up()
             found = self._pick(names, count)
-            if len(found) == count or not await self._read_more():
+            # Once after each read that has found everything there was; then others may have sent.
+            seen, self._seen = self._seen, -1
+            if len(found) == count or seen == self.pokes or not await self._read_more():
+                if found:
+                    self._seen = seen
                 self._claimed.update(message.number for message in found)
                 if not self._claimed and len(self._messages) < PAGE:
                     self._begin_at_the_front()
@@ -107,6 +114,7 @@ class Inbox:
             self._messages.clear()
             self._last = self._highest = 0
             self._complete = False
+            self._seen = -1
 
     def _pick(self, names: Collection[str], count: int) -> list[Stored]:
         found: list[Stored] = []
@@ -136,6 +144,8 @@ class Inbox:
         self._highest = max(self._highest, self._last)
         alone = self._store.capabilities.single_writer
         news = pokes != self.pokes  # somebody has sent meanwhile, perhaps too late for the read
+        if 0 < len(records) < PAGE:
+            self._seen = pokes
         self._complete = alone and len(records) < PAGE and not news
         return bool(records) or news
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rivetless import errors
 from rivetless.runtime import records
-from rivetless.runtime.cell import CachedConn
 from rivetless.runtime.steps import tick
+from rivetless.runtime.tenure import CachedConn
 from rivetless.store.base import Changes, Collection, Record
 
 if TYPE_CHECKING:

@@ -29,12 +29,13 @@ from rivetless.workflow.declare import workflow_of
 
 if TYPE_CHECKING:
     from rivetless.clock import Timer
-    from rivetless.runtime.cell import Cell, Tenure
+    from rivetless.runtime.cell import Cell
     from rivetless.runtime.claim import Owner
     from rivetless.runtime.commands import Wake
     from rivetless.runtime.outbox import Dispatch
     from rivetless.runtime.runtime import Runtime
     from rivetless.runtime.steps import Step
+    from rivetless.runtime.tenure import Tenure
     from rivetless.runtime.turn import ActorTurn
     from rivetless.store.base import Head
 
@@ -114,6 +115,11 @@ class Pump:
         if self._stop_at is None:
             return PATIENCE
         return max(self._stop_at + MARGIN - self._runtime.clock.now(), 0.0)
+
+    @property
+    def stays(self) -> bool:
+        """Whether it waits for messages in memory, in a process that stays."""
+        return self._wake is None
 
     async def work(self) -> End:
         """Run until there is nothing more to do here for now."""
@@ -304,7 +310,7 @@ class Pump:
             return True
         if not cell.known:
             return False  # what the process knows of its messages is old
-        if cell.flusher is not None:
+        if cell.writing:
             return False  # there may be a message in what is being written
         last = cell.head.sequences.get(Collection.MESSAGE, 0)
         if cell.inbox is not None:

@@ -137,10 +137,13 @@ class TurnQueue(Part, QueuePort):
             if left is not None and left <= 0:
                 return []
             if not tries:
-                # An actor that another process has created meanwhile is where senders send to.
-                await turn.port_call(turn.reach_out())
+                await self._before_waiting()
             await self._wait(partial(self.inbox.wait, pokes, left, tries), left, signal)
             tries += 1
+
+    async def _before_waiting(self) -> None:
+        # An actor that another process has created meanwhile is where senders send to.
+        await self.turn.port_call(self.turn.reach_out())
 
     async def _hand_over(self, found: list[Stored], completable: bool | None) -> list[Delivery]:
         """Make deliveries of messages that were claimed."""
@@ -279,6 +282,11 @@ class TurnQueue(Part, QueuePort):
         """Return the replies by who waits for them: a plain message is answered with nothing."""
         nothing = {m.waiter: None for m in self.taken.values() if m.waiter is not None}
         return {**nothing, **self._replies}
+
+    @property
+    def answers(self) -> bool:
+        """Whether somebody waits for what the commit says of a message."""
+        return bool(self._all_replies())
 
     def _reply_records(self) -> list[Record]:
         replying, now = self.turn.runtime.queues.replies, self.turn.runtime.clock.now()

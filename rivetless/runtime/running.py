@@ -2,7 +2,8 @@
 
 While such a unit has changed nothing, its state is the newest there is, at each access. What it
 changes is committed when it waits for the next message, together with the removal of its own. The
-commit is not waited for: the next unit runs on top of it, and what it lets out waits instead.
+commit is not waited for: the next unit runs on top of it, and what it lets out waits instead. In a
+process that stays, what nobody waits for shares the commit of the next send, if one comes at once.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from rivetless.actor.queue import Delivery
 from rivetless.runtime.job import digest
 from rivetless.runtime.messages import Stored
 from rivetless.runtime.queueing import TurnQueue
-from rivetless.runtime.steps import Step, Superseded
+from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.turn import UNREAD, ActorTurn
-from rivetless.store.base import Full
+from rivetless.store.base import KEEP, Full
 
 if TYPE_CHECKING:
     from rivetless.actor.abort import AbortSignal
@@ -142,12 +143,19 @@ class RunTurn(ActorTurn):
                     "actor's state became another one. Use `self.state` again after each await.",
                 )
 
-    async def freshen(self) -> None:
-        """See what other processes have done, before a message is taken."""
+    async def freshen(self, began: int | None = None) -> None:
+        """See what other processes have done, before a message is taken.
+
+        Args:
+            began: a tick from which on it is enough that somebody has looked.
+        """
         if not self.runtime.store.capabilities.single_writer:
-            base = self.base
-            await self.runtime.execution.refresh(self)
-            fresh, self.base = self.base, base
+            base, cell = self.base, self.cell
+            if began is not None and cell.known and cell.checked >= began:
+                fresh = cell.snapshot()
+            else:
+                await self.runtime.execution.refresh(self)
+                fresh, self.base = self.base, base
             if fresh.epoch != base.epoch:
                 self._follow()
 
@@ -183,7 +191,7 @@ class RunTurn(ActorTurn):
         """Let effects out, unless they may tell of something that is not committed."""
         if self._tied or not self.effects:
             return
-        if self.cell.flusher is not None:
+        if self.cell.writing:
             # They tell of what is on its way to the store, and follow it.
             self.cell.stage(Step(self.no_changes(), tuple(self.effects)))
         else:
@@ -233,7 +241,7 @@ class RunTurn(ActorTurn):
         """
         self.check_open()
         execution, cell = self.runtime.execution, self.cell
-        self._check_landed()
+        self.check_landed()
         wait = wait or self.destroying or self.sleeping
         if self.destroying:
             await self.runtime.lifecycle.run_destroy_hooks(self)
@@ -245,7 +253,8 @@ class RunTurn(ActorTurn):
             if changes is not None and changes.versioned:
                 self.check_base()
             changes = changes or self.no_changes()
-            self._stage(Step(changes, tuple(self.effects), hops=self.job.hops))
+            step = Step(changes, tuple(self.effects), hops=self.job.hops)
+            self._stage(step, hold_back=not wait and self._may_wait(step))
         execution.leave(cell, self.job)
         self.begin_unit()
         if wait:
@@ -255,11 +264,25 @@ class RunTurn(ActorTurn):
             if self.destroying:
                 raise errors.ActorAborted
         elif len(self._on_their_way) > WINDOW:
+            cell.flush()
             await asyncio.shield(self._on_their_way[0][0].landed)
 
-    def _stage(self, step: Step) -> None:
-        received = self.failing
-        self.cell.stage(step)
+    def _may_wait(self, step: Step) -> bool:
+        """Whether nobody waits for a unit to be committed, so that it may share what comes next.
+
+        Who reads what it has changed has it committed at once.
+        """
+        changes = step.changes
+        return (
+            self._pump.stays
+            and not (step.effects or self.queue.answers)
+            and not (changes.puts or changes.appends or changes.outbox_add)
+            and changes.armed_until is KEEP
+        )
+
+    def _stage(self, step: Step, *, hold_back: bool) -> None:
+        received, inbox = self.failing, self.queue.inbox
+        self.cell.stage(step, hold_back=hold_back)
         self.presence.remember(step.changes)
         landed = self.queue.staged()
         self.go_on_from(self.cell.snapshot())
@@ -269,11 +292,13 @@ class RunTurn(ActorTurn):
             if durable.result():
                 self.progressed = True
                 self.job.conflicts = 0
+            else:
+                inbox.poke()  # the loop may wait for a message, and has to begin anew
             landed(durable.result())
 
         step.landed.add_done_callback(done)
 
-    def _check_landed(self) -> None:
+    def check_landed(self) -> None:
         """Forget the units that are durable; complain of one that never will be.
 
         Raises:
@@ -295,12 +320,13 @@ class RunTurn(ActorTurn):
 
     async def all_durable(self) -> None:
         """Wait until every unit so far is durable and its effects are out."""
+        self.cell.flush()
         while self._on_their_way:
             step, _ = self._on_their_way[0]
             await asyncio.wait((step.landed,))
             if step.landed.result() and not step.done.done():
                 await asyncio.wait((step.done,))
-            self._check_landed()
+            self.check_landed()
         if self._flowing is not None:
             await asyncio.wait((self._flowing,))
 
@@ -344,9 +370,15 @@ class RunQueue(TurnQueue):
         return await super().send_and_wait(*args, **kwargs)
 
     async def _hand_over(self, found: list[Stored], completable: bool | None) -> list[Delivery]:
+        self._run.cell.flush()  # what was held back until there is something to share with
         self._run.begin_unit(found)
         self._run.pump.received()
         return await super()._hand_over(found, completable)
+
+    async def _before_waiting(self) -> None:
+        run = self._run
+        if not run.pump.stays or run.cell.head is None:
+            await super()._before_waiting()
 
     async def _wait(
         self,
@@ -362,14 +394,19 @@ class RunQueue(TurnQueue):
         self._listen(run.abort)
         if signal is not None:
             self._listen(signal)
-        await run.port_call(run.all_durable())
-        await run.port_call(run.cell.durable(run.base))
+        if run.pump.stays:
+            run.cell.flush_soon()
+        else:
+            await run.port_call(run.all_durable())
+            await run.port_call(run.cell.durable(run.base))
         if run.abort.aborted:
             raise errors.ActorAborted
+        began = tick()
         await run.port_call(run.pump.park(wait, seconds))
+        run.check_landed()
         if run.abort.aborted:
             raise errors.ActorAborted
-        await run.port_call(run.freshen())
+        await run.port_call(run.freshen(began))
 
     def committed(self) -> None:
         """Do nothing: ``RunTurn`` says when a unit is durable."""

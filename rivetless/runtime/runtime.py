@@ -250,7 +250,7 @@ class Runtime:
 
     def _under_way(self) -> list[asyncio.Task[Any]]:
         """Return what must end before the store may be closed: commits let out effects."""
-        flushers = [cell.flusher for cell in self._cells.values() if cell.flusher is not None]
+        flushers = [task for cell in self._cells.values() if (task := cell.flush()) is not None]
         return [*self._tasks, *flushers]
 
     def abandon(self) -> None:
