@@ -21,6 +21,9 @@ KIND: Final = "c"
 
 _SEQ: Final = 8
 
+_CLOSE: Final = 60.0
+"""Seconds in which no cadence has many runs."""
+
 Result = Literal["running", "ok", "error", "skipped"]
 
 
@@ -135,14 +138,32 @@ class Recurring:
         return Timer(at, KIND, self.name)
 
     def missed(self, now: float, most: int) -> list[float]:
-        """Return the times that have passed since ``next_at``, itself included; the last ones."""
+        """Return the times that have passed since ``next_at``, itself included; the last ones.
+
+        However many there are, no more than a few hundred are looked at.
+        """
+        found = self._runs(self.next_at, now, most + 1)
+        if len(found) <= most:
+            return found
+        # The latest instant that has so many behind it is between these two.
+        early, late = found[0], now
+        while late - early > _CLOSE:
+            middle = (early + late) / 2
+            later = self._runs(self.cadence.after(middle), now, most + 1)
+            if len(later) > most:
+                early, found = middle, later
+            else:
+                late = middle
+        while (at := self.cadence.after(found[-1])) <= now:
+            found.append(at)
+        return found[-most:]
+
+    def _runs(self, at: float, now: float, most: int) -> list[float]:
+        """Return the first times from a run on, at most so many."""
         found: list[float] = []
-        at = self.next_at
-        while at <= now:
+        while at <= now and len(found) < most:
             found.append(at)
             at = self.cadence.after(at)
-            if len(found) > most:
-                del found[0]
         return found
 
     def record(self) -> Record:
