@@ -327,9 +327,12 @@ class Execution:
         """Move a turn that has written nothing to the newest state."""
         cell = turn.cell
         head = cell.head
-        current = self._runtime.store.current
-        if head is not None and cell.known and not await current(head.actor_id, head.version):
-            cell.forget()
+        if head is not None and cell.known:
+            now = tick()
+            if not await self._runtime.store.current(head.actor_id, head.version):
+                cell.forget()
+            elif cell.head is head:
+                cell.checked = max(cell.checked, now)
         if not cell.known:
             await self._runtime.lifecycle.load(cell)
         if not cell.known or cell.actor_id != turn.actor_id:

@@ -51,6 +51,7 @@ class RunTurn(ActorTurn):
         "_flowing",
         "_on_their_way",
         "_pump",
+        "_read_at",
         "_stale",
         "_unit_id",
         "failing",
@@ -64,6 +65,7 @@ class RunTurn(ActorTurn):
         self._on_their_way: deque[tuple[Step, tuple[Stored, ...]]] = deque()
         self._unit_id: str | None = None
         self._flowing: asyncio.Future[None] | None = None
+        self._read_at = 0
         self.progressed = False
         self.failing: tuple[Stored, ...] = ()
 
@@ -81,6 +83,7 @@ class RunTurn(ActorTurn):
     def get_state(self) -> Any:
         if self.cell.moved(self.base) is not None:
             self._follow()
+        self._read_at = self._read_at or tick()
         return super().get_state()
 
     @property
@@ -252,10 +255,13 @@ class RunTurn(ActorTurn):
         if changes is not None or self.effects:
             if changes is not None and changes.versioned:
                 self.check_base()
+            elif changes is not None:
+                await self._validate()
             changes = changes or self.no_changes()
             step = Step(changes, tuple(self.effects), hops=self.job.hops)
             self._stage(step, hold_back=not wait and self._may_wait(step))
         execution.leave(cell, self.job)
+        self._read_at = 0
         self.begin_unit()
         if wait:
             await self.all_durable()
@@ -279,6 +285,18 @@ class RunTurn(ActorTurn):
             and not (changes.puts or changes.appends or changes.outbox_add)
             and changes.armed_until is KEEP
         )
+
+    async def _validate(self) -> None:
+        """Make sure that what is written, which no version fences, depends on nothing old.
+
+        Raises:
+            Superseded: it may.
+        """
+        since = max(self._read_at, self.read_records)
+        if since or self.presence.has_read:
+            await self.cell.validate(self.base, since or self.job.started)
+        if self.read_records and (moved := self.cell.moved(self.base)) is not None:
+            raise moved
 
     def _stage(self, step: Step, *, hold_back: bool) -> None:
         received, inbox = self.failing, self.queue.inbox

@@ -349,3 +349,52 @@ async def test_a_loop_that_spins_is_left_after_three_more_slices() -> None:
         wakes += [Wake(ring.actor_id, ring.hops, deadline) for ring in bells.rings]
         bells.rings.clear()
     assert SEEN == ["begin", True] * 4
+
+
+# -- what a unit has read ---------------------------------------------------------------------
+
+
+class Desk(BaseModel):
+    open: bool = True
+
+
+class Clerk(Actor[Desk]):
+    """Forwards what it is asked as long as it is open."""
+
+    asks = Queue[str, int]()
+    notes = Queue[str]()
+
+    async def run(self) -> None:
+        async for message in self.queue.iter(self.asks):
+            await GATES.setdefault(message.body, asyncio.Event()).wait()
+            if self.state.open:
+                self.queue.send(self.notes, message.body)
+            SEEN.append((message.body, self.state.open))
+            await self.save_state()
+            message.complete(1)
+
+    @action
+    async def close(self) -> None:
+        self.state.open = False
+
+    @action
+    async def forwarded(self) -> list[str]:
+        return [message.body for message in await self.queue.try_next_batch(self.notes, count=9)]
+
+
+async def test_a_unit_that_only_sends_has_not_read_what_is_old() -> None:
+    world = await World.open(Clerk)
+    one, two = world.staying(), world.process()
+    for body in ("a", "b"):
+        await send(one, "clerk", "asks", body)
+    GATES["a"].set()
+    await settle()
+    # The second was there at once: nothing was read for it.
+    await two.call("clerk", "close")
+    GATES["b"].set()
+    await until_quiet(world, 10)
+
+    assert await two.call("clerk", "forwarded") == ["a"]
+    assert SEEN[-1] == ("b", False)
+    one.runtime.abandon()
+    await settle()
