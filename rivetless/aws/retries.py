@@ -47,6 +47,7 @@ class Retries:
         clock: where the time comes from.
         patience: seconds after the first attempt in which others are made.
         throttled: says which refusals are for want of capacity.
+        rng: draws the pauses.
     """
 
     def __init__(
@@ -55,11 +56,12 @@ class Retries:
         patience: float = PATIENCE,
         *,
         throttled: Callable[[ServiceError], bool] = is_throttle,
+        rng: random.Random | None = None,
     ) -> None:
         self._clock = clock
         self._patience = patience
         self._throttled = throttled
-        self._random = random.Random()
+        self._random = rng or random.Random()
 
     async def run(
         self,

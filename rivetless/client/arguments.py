@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
-from uuid import uuid4
 
 from rivetless.actor.definition import ActorDefinition
 from rivetless.client import failures
@@ -14,7 +14,15 @@ from rivetless.client.calls import ActionCall, QueueSend
 from rivetless.client.handle import Params
 from rivetless.keys import Key, normalise
 
-__all__ = ["KeyLike", "check_key", "keyed", "plain_input", "plain_params", "quoted"]
+__all__ = [
+    "KeyLike",
+    "check_key",
+    "fresh_key",
+    "keyed",
+    "plain_input",
+    "plain_params",
+    "quoted",
+]
 
 KeyLike: TypeAlias = str | Sequence[str] | None
 """``"x"`` is the key of one part; None the key without parts."""
@@ -22,11 +30,16 @@ KeyLike: TypeAlias = str | Sequence[str] | None
 RequestT = TypeVar("RequestT", ActionCall, QueueSend)
 
 
-def keyed(request: RequestT) -> RequestT:
+def keyed(request: RequestT, rng: Random) -> RequestT:
     """Return the request for the next try: with a key, the same from then on."""
     if request.idempotency_key is not None:
         return request
-    return replace(request, idempotency_key=uuid4().hex)
+    return replace(request, idempotency_key=fresh_key(rng))
+
+
+def fresh_key(rng: Random) -> str:
+    """Return an idempotency key that nobody else makes."""
+    return f"{rng.getrandbits(128):032x}"
 
 
 def check_key(key: KeyLike) -> Key:

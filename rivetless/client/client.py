@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json as jsonlib
+import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Self, TypeVar, cast, overload
 from urllib.parse import urlencode
-from uuid import uuid4
 from weakref import WeakSet
 
 from rivetless.actor.base import Actor
@@ -18,6 +18,7 @@ from rivetless.client import failures
 from rivetless.client.arguments import (
     KeyLike,
     check_key,
+    fresh_key,
     keyed,
     plain_input,
     plain_params,
@@ -87,6 +88,7 @@ class Client:
         transport: carries the calls instead of HTTP; nothing of the above goes with it but
             ``retries``.
         clock: measures pauses and time-outs.
+        rng: makes idempotency keys, and lengthens pauses at random.
     """
 
     def __init__(
@@ -103,8 +105,10 @@ class Client:
         retries: RetryPolicy | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
+        self._rng = rng or random.SystemRandom()
         if transport is None:
             # Loads httpx and websockets.
             from rivetless.client.http import HTTPTransport
@@ -343,6 +347,7 @@ class Client:
             transport=self._transport,
             codec=codec_for(self._transport.encoding),
             clock=self._clock,
+            rng=self._rng,
         )
         self._connections.add(connection)
         return connection
@@ -537,7 +542,7 @@ class Client:
         async def attempt() -> object:
             nonlocal call
             tried = call
-            call = keyed(call)
+            call = keyed(call, self._rng)
             return await self._transport.call(tried)
 
         if action == "destroy":
@@ -566,7 +571,7 @@ class Client:
         async def attempt() -> Any:
             nonlocal send
             tried = send
-            send = keyed(send)
+            send = keyed(send, self._rng)
             reply = await self._transport.enqueue(tried)
             if reply.status == "timedOut":
                 raise ActorError(
@@ -586,7 +591,7 @@ class Client:
 
     def _first_key(self, binding: Binding) -> str | None:
         if binding.idempotency_key is None and self._retries.idempotent:
-            return uuid4().hex
+            return fresh_key(self._rng)
         return binding.idempotency_key
 
     async def _retry(

@@ -75,6 +75,7 @@ class Connection(Generic[ActorT_co]):
         transport: Transport,
         codec: Codec,
         clock: Clock,
+        rng: random.Random,
     ) -> None:
         self.actor_id: str | None = None
         self.connection_id: str | None = None
@@ -82,6 +83,7 @@ class Connection(Generic[ActorT_co]):
         self._params = params
         self._transport = transport
         self._codec = codec
+        self._rng = rng
         self._clock = clock
         self._outgoing = Outgoing(codec)
         self._listeners = Listeners(self._outgoing.subscribe)
@@ -301,7 +303,7 @@ class Connection(Generic[ActorT_co]):
         while True:
             if failures_in_a_row:
                 self._set_status("disconnected" if opened else "connecting")
-                await sleep(self._clock, _pause(failures_in_a_row))
+                await sleep(self._clock, _pause(failures_in_a_row, self._rng))
             self._set_status("connecting")
             try:
                 init = await self._open()
@@ -484,7 +486,7 @@ def _not_opened(where: str, closed: SocketClosed) -> ActorError:
     return failures.connection_failed(where, closed)
 
 
-def _pause(failures_in_a_row: int) -> float:
+def _pause(failures_in_a_row: int, rng: random.Random) -> float:
     pause = min(FIRST_PAUSE * 2.0 ** min(failures_in_a_row - 1, 10), LONGEST_PAUSE)
     # A little chance, so that the clients of a server that comes back do not all come at once.
-    return pause * random.uniform(0.8, 1.0)
+    return pause * rng.uniform(0.8, 1.0)

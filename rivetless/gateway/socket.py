@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable
 
 from rivetless.client.sockets import Socket, SocketClosed
 from rivetless.clock import Clock, Timeout
@@ -36,6 +37,10 @@ _log = logging.getLogger("rivetless.gateway")
 
 _FAREWELL = 10.0
 """Seconds that a client has to take what was sent before a close."""
+
+
+def _uuid() -> str:
+    return str(uuid.uuid4())
 
 
 class ASGISocket:
@@ -79,6 +84,7 @@ class SocketOptions:
         max_incoming: bytes a frame of a managed connection may have.
         max_outgoing: bytes an answer or event may have.
         expose: show internal errors to clients, for development.
+        fresh_id: makes the ids of connections.
     """
 
     host_id: str
@@ -86,6 +92,7 @@ class SocketOptions:
     max_incoming: int
     max_outgoing: int
     expose: bool = False
+    fresh_id: Callable[[], str] = _uuid
 
 
 class SocketService:
@@ -118,7 +125,7 @@ class SocketService:
     ) -> None:
         """Serve a managed connection."""
         outbox = Outbox(socket, self._tasks, self._options.limits.backlog)
-        live = self._table.add(str(uuid.uuid4()), outbox, wire)
+        live = self._table.add(self._options.fresh_id(), outbox, wire)
         actor_id: str | None = None
         code = 1006
         try:
@@ -144,7 +151,7 @@ class SocketService:
     async def serve_raw(self, socket: Socket, target: Target, origin: Origin) -> None:
         """Serve a raw WebSocket."""
         outbox = Outbox(socket, self._tasks, self._options.limits.backlog)
-        live = self._table.add(str(uuid.uuid4()), outbox, None)
+        live = self._table.add(self._options.fresh_id(), outbox, None)
         actor_id: str | None = None
         code = 1006
         try:

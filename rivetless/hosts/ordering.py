@@ -92,7 +92,7 @@ class Sequencer:
             else:
                 waits.append(self._hold(actor, push))
         # Only now: the pushes of one commit come in one call, and nothing may get between them.
-        for actor_id in {push.actor_id for push in pushes}:
+        for actor_id in dict.fromkeys(push.actor_id for push in pushes):
             if (actor := self._actors.get(actor_id)) is not None:
                 self._advance(actor)
         for wait in waits:

@@ -255,7 +255,7 @@ class Crons(Part, CronPort):
             deletes=(
                 *changes.deletes,
                 *(RecordKey(Collection.CRON, name.encode()) for name, job in jobs if job is None),
-                *(RecordKey(Collection.HISTORY, key) for key in self._gone),
+                *(RecordKey(Collection.HISTORY, key) for key in sorted(self._gone)),
             ),
         )
 

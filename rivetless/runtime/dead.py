@@ -234,7 +234,10 @@ class Letters(Part, DeadLetterPort):
             # Two turns that take one letter must not both have it.
             touch=True,
             puts=(*changes.puts, *map(letter_record, self._added.values())),
-            deletes=(*changes.deletes, *(RecordKey(Collection.DEAD, x.encode()) for x in gone)),
+            deletes=(
+                *changes.deletes,
+                *(RecordKey(Collection.DEAD, x.encode()) for x in sorted(gone)),
+            ),
             counters=counters,
         )
 

@@ -128,7 +128,7 @@ class Effects:
                     Push(actor_id, version, index, effect.content, tuple(conns))
                 )
         for host, pushes in by_host.items():
-            for conn_id in await self._pusher.push(host, pushes):
+            for conn_id in sorted(await self._pusher.push(host, pushes)):
                 self._lost(actor_id, conn_id)
 
     async def _subscribers(self, actor_id: str, event: str) -> dict[str, list[str]]:

@@ -71,7 +71,8 @@ class Inbox:
         self._seen = -1
         self.pokes = 0
         self._claimed: set[int] = set()
-        self._waiting: set[asyncio.Future[None]] = set()
+        # In the order in which they came, which a set does not keep.
+        self._waiting: dict[asyncio.Future[None], None] = {}
 
     # -- taking -----------------------------------------------------------------------------------
 
@@ -177,7 +178,7 @@ class Inbox:
 
     def _wake(self) -> None:
         self.pokes += 1
-        waiting, self._waiting = self._waiting, set()
+        waiting, self._waiting = self._waiting, {}
         for future in waiting:
             if not future.done():
                 future.set_result(None)
@@ -196,10 +197,10 @@ class Inbox:
         if pokes != self.pokes:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
+        self._waiting[future] = None
         try:
             await within(self._clock, seconds, future)
         except TimeoutError:
             return
         finally:
-            self._waiting.discard(future)
+            self._waiting.pop(future, None)

@@ -202,7 +202,10 @@ class Timers(Part):
             ),
             deletes=(
                 *changes.deletes,
-                *(RecordKey(Collection.SCHEDULE, key) for key in self._removed - set(self._added)),
+                *(
+                    RecordKey(Collection.SCHEDULE, key)
+                    for key in sorted(self._removed.difference(self._added))
+                ),
             ),
         )
 

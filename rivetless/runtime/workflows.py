@@ -294,7 +294,7 @@ class TurnPort(Port):
         self._turn = turn
         self._workflow = workflow
         self._journal = journal
-        self._under_way: set[_Attempt] = set()
+        self._under_way: dict[_Attempt, None] = {}
         self.commits = 0
         turn.abort.add_callback(self._stop)
 
@@ -430,7 +430,7 @@ class TurnPort(Port):
         )
         work = runtime.execution.run(ById(None, self.actor_id), job)
         attempt.task = task = runtime.spawn(work)
-        self._under_way.add(attempt)
+        self._under_way[attempt] = None
         try:
             await asyncio.wait((task,))
         except asyncio.CancelledError:
@@ -440,7 +440,7 @@ class TurnPort(Port):
                 self._committed(task.result()[1])
             raise
         finally:
-            self._under_way.discard(attempt)
+            self._under_way.pop(attempt, None)
         if task.cancelled():
             raise errors.ActorAborted
         result, written = task.result()

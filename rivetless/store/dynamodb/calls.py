@@ -7,6 +7,7 @@ errors but facts, and pass through: a condition that did not hold, and a transac
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,12 +92,15 @@ class Caller:
         clock: where the time comes from.
         patience: seconds in which a request that was refused for want of capacity, or could not
             be sent, is sent again; fewer where the caller's deadline comes first.
+        rng: draws the pauses between attempts.
     """
 
-    def __init__(self, client: Client, clock: Clock, patience: float) -> None:
+    def __init__(
+        self, client: Client, clock: Clock, patience: float, rng: random.Random | None = None
+    ) -> None:
         self._client = client
         self._clock = clock
-        self._retries = Retries(clock, patience, throttled=_is_throttle)
+        self._retries = Retries(clock, patience, throttled=_is_throttle, rng=rng)
         self.consumed: Final = Consumed()
 
     async def call(self, operation: str, payload: Payload, *, repeatable: bool = False) -> Payload:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -57,6 +57,7 @@ class DynamoDBStore(Store):
             that moves a fake clock while requests are under way gives a client on real time.
         patience: seconds in which a request that was refused for want of capacity, or could not
             be sent, is sent again; fewer where the turn's deadline comes first.
+        rng: makes transactions' tokens, and draws the pauses between attempts.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class DynamoDBStore(Store):
         region: str | None = None,
         clock: Clock | None = None,
         patience: float = 5.0,
+        rng: random.Random | None = None,
     ) -> None:
         if not table:
             raise ValueError("a DynamoDBStore needs the name of its table")
@@ -75,10 +77,11 @@ class DynamoDBStore(Store):
             raise ValueError("a client knows its endpoint and its region already")
         self._table = table
         self._clock = clock or SystemClock()
+        self._rng = rng or random.SystemRandom()
         self._client = client or choose_client(
             DYNAMODB, endpoint=endpoint, region=region, clock=self._clock
         )
-        self._caller = Caller(self._client, self._clock, patience)
+        self._caller = Caller(self._client, self._clock, patience, rng)
         self._queries = Queries(table, self._caller, self._clock)
         self._known: dict[str, Known] = {}
         self._open = False
@@ -315,7 +318,7 @@ class DynamoDBStore(Store):
             "TransactItems": requests,
             "ReturnConsumedCapacity": "TOTAL",
             # With it a transaction whose answer was lost can be sent again, and counts once.
-            "ClientRequestToken": uuid.uuid4().hex,
+            "ClientRequestToken": f"{self._rng.getrandbits(128):032x}",
         }
         await self._caller.call("TransactWriteItems", payload, repeatable=True)
 

@@ -21,16 +21,17 @@ log = logging.getLogger("rivetless.store")
 
 
 class Checkpoints:
-    """Makes checkpoints in a thread and with a connection of its own.
+    """Makes checkpoints beside the commits, with a connection of its own.
 
     Args:
         db: the connection that writes.
         connect: opens another.
+        worker: where they are made.
     """
 
-    def __init__(self, db: Database, connect: Callable[[], Database]) -> None:
+    def __init__(self, db: Database, connect: Callable[[], Database], worker: Worker) -> None:
         self._connect = connect
-        self._worker = Worker("rivetless-checkpoint")
+        self._worker = worker
         self._db: Database | None = None
         self._written = _pages_written(db)
         self.under_way = False

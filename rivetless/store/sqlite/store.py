@@ -64,13 +64,14 @@ class _Open:
         checkpoints: Checkpoints,
         writer: Writer,
         thread: Worker,
+        readers: Worker,
     ) -> None:
         self.db: Final = db
         self.reader: Final = reader
         self.checkpoints: Final = checkpoints
         self.writer: Final = writer
         self.thread: Final = thread
-        self.readers: Final = Worker("rivetless-reader")
+        self.readers: Final = readers
         self.long_reader: Database | None = None
 
     async def close(self) -> None:
@@ -111,6 +112,8 @@ class SQLiteStore(Store):
         vfs: name of a registered SQLite VFS to use instead of the operating system's files.
         patience: how many seconds a commit waits for other processes that are writing, before it is
             refused with ``Unavailable``.
+        worker: makes what does the waiting, given a name; a thread of its own each by default. The
+            simulator has one that does it at once.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class SQLiteStore(Store):
         clock: Clock | None = None,
         vfs: str | None = None,
         patience: float = 5.0,
+        worker: Callable[[str], Worker] | None = None,
     ) -> None:
         if synchronous not in ("full", "normal", "off"):
             raise ValueError(f"synchronous is 'full', 'normal' or 'off', not {synchronous!r}")
@@ -131,6 +135,7 @@ class SQLiteStore(Store):
         self._clock = clock or SystemClock()
         self._vfs = vfs
         self._patience = patience
+        self._worker = worker or Worker
         self._state: _Open | None = None
         self._closing: asyncio.Future[None] | None = None
 
@@ -146,13 +151,17 @@ class SQLiteStore(Store):
     async def __aenter__(self) -> Self:
         if self._state is not None:
             raise RuntimeError(f"{self!r} is open already")
-        thread = Worker("rivetless-writer")
+        thread = self._worker("rivetless-writer")
         try:
             db, reader = await thread.call(self._connect)
         except BaseException:
             thread.stop()
             raise
-        checkpoints = Checkpoints(db, lambda: self._connection(_READER_CACHE_KIB))
+        checkpoints = Checkpoints(
+            db,
+            lambda: self._connection(_READER_CACHE_KIB),
+            self._worker("rivetless-checkpoint"),
+        )
         writer = Writer(
             db,
             thread,
@@ -161,7 +170,9 @@ class SQLiteStore(Store):
             checkpoints=checkpoints,
             upkeep=lambda db: writes.purge(db, self._clock.now(), _PURGED_AT_ONCE),
         )
-        self._state = _Open(db, reader, checkpoints, writer, thread)
+        self._state = _Open(
+            db, reader, checkpoints, writer, thread, self._worker("rivetless-reader")
+        )
         return self
 
     def _connect(self) -> tuple[Database, Database]:

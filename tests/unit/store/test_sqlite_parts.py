@@ -70,7 +70,7 @@ def writer_of(db: Database) -> Writer:
         Worker("test-writer"),
         durable=False,
         patience=0.01,
-        checkpoints=Checkpoints(db, lambda: db),
+        checkpoints=Checkpoints(db, lambda: db, Worker("test-checkpoint")),
         upkeep=lambda _: None,
     )
 
@@ -105,7 +105,7 @@ async def test_checkpoint_gives_way_to_another() -> None:
     def connect() -> Database:
         raise apsw.BusyError("busy")
 
-    checkpoints = Checkpoints(BrokenDatabase(), connect)
+    checkpoints = Checkpoints(BrokenDatabase(), connect, Worker("test-checkpoint"))
     done = asyncio.get_running_loop().create_future()
     checkpoints.begin(done.set_result)
     await done
