@@ -9,6 +9,8 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
+from rivetless.testing.simulation.decorator import BATCH_ARGUMENT
+
 # A deadline measures the machine, and ours is shared.
 settings.register_profile("rivetless", deadline=None)
 settings.load_profile("rivetless")
@@ -86,10 +88,12 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def blockbuster() -> Iterator[BlockBuster]:
-    """Fail a test in which rivetless blocks the event loop."""
+def blockbuster(request: pytest.FixtureRequest) -> Iterator[BlockBuster]:
+    """Fail a test in which rivetless blocks the event loop. That of a simulation may be blocked."""
     with blockbuster_ctx("rivetless") as detector:
         for function in detector.functions.values():
             # A time zone's table is read once in a process, like a module that is imported.
             function.can_block_in("rivetless/actor/cadence.py", {"_zone"})
+        if BATCH_ARGUMENT in request.fixturenames:
+            detector.deactivate()
         yield detector

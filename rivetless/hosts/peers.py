@@ -27,6 +27,7 @@ LIFETIME: Final = 30.0
 """Seconds after which a host that gave none counts as dead."""
 
 _PATIENCE: Final = 1.0
+_JOINING: Final = 6
 _MAX_WAITING: Final = 10_000
 _MAX_BATCH: Final = 256
 _MAX_PAUSE: Final = 30.0
@@ -185,6 +186,19 @@ class Peers:
         until = self._clock.now() + LIFETIME
         await self._store.announce(Host(self.host_id, url, until))
         self._alive_until = until
+
+    async def join(self, url: str) -> None:
+        """Announce for the first time; again while the store cannot take it, for some seconds.
+
+        Sockets wait for it, since nobody would find the connections of a host that died unknown.
+        What is not announced by then is so by a heartbeat.
+        """
+        for attempt in range(_JOINING):
+            try:
+                return await self.announce(url)
+            except StoreError:
+                _log.warning("this host could not be announced yet", exc_info=True)
+                await sleep(self._clock, 0.1 * 2.0**attempt)
 
     async def withdraw(self) -> None:
         """Say that this process is gone; its sockets must be closed already."""

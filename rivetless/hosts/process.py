@@ -161,7 +161,7 @@ class Process:
         )
         url = await listener.start()
         self._listener = listener
-        await self._peers.announce(url)
+        await self._peers.join(url)
         await self._gossip.greet()
         self._beating = asyncio.get_running_loop().create_task(self._peers.beat(self._lapsed))
 

@@ -492,6 +492,8 @@ class Pumps:
         head = await runtime.store.load(entry.actor_id)
         if head is None or head.destroyed_at is not None:
             changes = Changes(runtime.fresh_commit_id(), outbox_clear=(MARK,))
+        elif await self._is_forgotten(head):
+            return
         else:
             # Somebody else may look after them; if not, the sweeper comes by again.
             mark = messages.mark(runtime.clock.now())
@@ -499,6 +501,29 @@ class Pumps:
             if head.address.name in runtime.definitions:
                 self.arrived(await runtime.met(head, tick()))
         await runtime.commit_loose(entry.actor_id, changes)
+
+    async def _is_forgotten(self, head: Head) -> bool:
+        """Clear a mark that nothing is behind; say whether that was so.
+
+        A loop in another process does not know of marks that were set since it read the head.
+        """
+        runtime = self._runtime
+        definition = runtime.definitions.get(head.address.name)
+        if definition is None or workflow_of(definition.cls) is not None:
+            return False  # workflows are marked before they begin, too
+        if await runtime.store.records(head.actor_id, Collection.MESSAGE, limit=1):
+            return False
+        last = head.sequences.get(Collection.MESSAGE, 0)
+        changes = Changes(
+            runtime.fresh_commit_id(),
+            outbox_clear=(MARK,),
+            absent=(RecordKey(Collection.MESSAGE, Append.key(last + 1)),),
+        )
+        try:
+            await runtime.commit_loose(head.actor_id, changes)
+        except Duplicate:
+            return False
+        return True
 
     async def ended(self, cell: Cell) -> None:
         """Return when the loop has ended, after its actor was told to sleep."""

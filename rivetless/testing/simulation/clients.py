@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
+from rivetless.actor.turn import RequestInfo
 from rivetless.client import calls
+from rivetless.client.sockets import Socket
+from rivetless.runtime.commands import Origin
 from rivetless.runtime.local import LocalDispatcher
+from rivetless.testing.simulation.front import Front
 from rivetless.testing.simulation.history import Ok, Outcome, Subject
 from rivetless.testing.simulation.network import Port
 from rivetless.testing.simulation.outcomes import lost, outcome_of, refused
 from rivetless.testing.simulation.process import Process
 from rivetless.testing.simulation.vitality import Vitality
 from rivetless.testing.simulation.weather import Fault, menu
+from rivetless.testing.simulation.wires import Listener, Wire
 from rivetless.testing.simulation.world import World
 
 __all__ = ["CLIENT", "Entrance", "SimDispatcher"]
@@ -38,39 +43,45 @@ REQUEST: Final = Port(
 )
 
 
+OPENING: Final = Port("open socket", menu(Fault.DELAYED, Fault.REFUSED), refused, lost)
+
+
 class Entrance:
     """The way in from outside: every request goes to one of the processes that are alive.
 
     Args:
         world: what the simulation shares.
-        processes: those there are, dead ones included.
     """
 
-    def __init__(self, world: World, processes: Sequence[Process]) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._processes = processes
         self._outside = Vitality()
 
     def pick(self, site: str) -> Process | None:
         """Return the process that a request reaches; None if there is none."""
-        alive = [process for process in self._processes if process.alive]
+        alive = [each for each in self._world.processes if each.alive and each.open]
         if not alive:
             return None
         return alive[int(self._world.choices.draw(site).whether * len(alive))]
 
-    async def dispatch(self, command: Any, /) -> Any:
-        """Have a command run by some process."""
-        world, client = self._world, CLIENT.get()
+    async def dispatch(self, command: Any, /, who: str | None = None) -> Any:
+        """Have a command run by some process, for the present client unless it is for another."""
+        client = who or CLIENT.get()
         process = self.pick(f"{client} route")
         if process is None:
             raise refused()
-        return await world.network.carry(
-            self._outside,
+        return await self.reach(
             client,
             REQUEST,
             lambda: process.run(command),
-            what=f"{type(command).__name__} to {process.name}",
+            f"{type(command).__name__} to {process.name}",
         )
+
+    async def reach(
+        self, client: str, port: Port, call: Callable[[], Awaitable[T]], what: object = ""
+    ) -> T:
+        """Make a call from outside."""
+        return await self._world.network.carry(self._outside, client, port, call, what=what)
 
 
 class SimDispatcher(LocalDispatcher):
@@ -79,12 +90,17 @@ class SimDispatcher(LocalDispatcher):
     Args:
         entrance: the way in.
         world: what the simulation shares.
+        front: who holds sockets; None where processes do.
         namespace: of the actors.
     """
 
-    def __init__(self, entrance: Entrance, world: World, namespace: str) -> None:
+    def __init__(
+        self, entrance: Entrance, world: World, front: Front | None, namespace: str
+    ) -> None:
         super().__init__(entrance, namespace)
+        self._entrance = entrance
         self._world = world
+        self._front = front
 
     async def call(self, call: calls.ActionCall, /) -> object:
         """Run an action."""
@@ -125,6 +141,30 @@ class SimDispatcher(LocalDispatcher):
             None,
             lambda: super(SimDispatcher, self).locate(location),
         )
+
+    async def open_socket(self, request: calls.SocketRequest, /) -> Socket:
+        """Open a socket, to the front or to some process."""
+        client = CLIENT.get()
+        return await self._entrance.reach(client, OPENING, lambda: self._connect(client, request))
+
+    async def _connect(self, client: str, request: calls.SocketRequest) -> Socket:
+        world, front = self._world, self._front
+        process = None if front is not None else self._entrance.pick(f"{client} socket")
+        if front is None and process is None:
+            raise refused()
+        name = f"{client}/{world.choices.next(f'{client} sockets')}"
+        raw = request.path.partition("?")[0] != "/connect"
+        end = Listener(world, client, name, _subject(request.target), raw=raw)
+        wire = Wire(world, name, None if process is None else process.vitality, end)
+        seen = RequestInfo("GET", f"http://127.0.0.1{request.path}")
+        origin = Origin(request=seen, params=request.params)
+        target = self.target(request.target)
+        world.trace.add(name, "opens to %s", "front" if process is None else process.name)
+        if process is not None:
+            process.serve(wire.server, target, origin, raw=raw)
+        elif front is not None:
+            world.begin(front.serve(wire.server, target, origin, raw=raw))
+        return end
 
     async def _note(
         self,

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
+from rivetless.client.sockets import Socket
 from rivetless.errors import ActorError
+from rivetless.hosts.links import LinkError
 from rivetless.runtime.alarms import LocalDoorbells
+from rivetless.runtime.commands import Origin, Target
 from rivetless.runtime.runtime import Runtime
+from rivetless.testing.simulation.bells import BellQueue, SimDoorbells
 from rivetless.testing.simulation.clock import SimClock
+from rivetless.testing.simulation.front import Front, FrontPusher
+from rivetless.testing.simulation.hosting import Hosting
 from rivetless.testing.simulation.outcomes import lost, refused
 from rivetless.testing.simulation.vitality import Vitality
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
+    from rivetless.store.base import Store
     from rivetless.testing.simulation.world import World
 
 __all__ = ["CURRENT", "Process"]
@@ -37,13 +44,15 @@ class Process:
         name: of this process; one that takes its place has another.
         world: what it shares with the others.
         definitions: the actors it serves.
-        resident: whether it stays between commands, as servers do; else it is like a function.
+        queue: where functions ring; None for a process that stays, which has timers of its own.
+        front: who holds the sockets of functions.
         skew: seconds by which its clock is ahead.
 
     Attributes:
         name: as given.
         vitality: whether it runs, is frozen or is dead.
         clock: its own.
+        open: whether it takes requests: it was not asked to end.
         runtime: its own, once it has begun.
     """
 
@@ -55,35 +64,56 @@ class Process:
         world: World,
         definitions: Mapping[str, ActorDefinition],
         *,
-        resident: bool,
+        queue: BellQueue | None,
+        front: Front,
         skew: float,
     ) -> None:
         self.name: Final = name
         self.vitality: Final = Vitality()
         self.clock: Final = SimClock(world.loop, self.vitality, skew=skew)
+        self.open = True
         self._world = world
         self._definitions = definitions
-        self._resident = resident
+        self._queue = queue
+        self._front = front
+        self._hosting: Hosting | None = None
+        self._serving: list[asyncio.Task[None]] = []
+        self._at_work = 0
+        self._idle = False
         # Whatever begins in the process, be it a timer, is known to be its own.
         self._context = contextvars.copy_context()
         self._context.run(CURRENT.set, self)
 
     async def start(self) -> None:
         """Open the store and begin."""
-        world = self._world
-        store = await world.backend.store_for(self.name, self.vitality, self.clock)
-        self._context.run(self._begin, Runtime, store)
+        store = await self._world.backend.store_for(self.name, self.vitality, self.clock)
+        self._context.run(self._begin, store)
 
-    def _begin(self, runtime: type[Runtime], store: Any) -> None:
-        self.runtime = runtime(
-            self._definitions,
-            store,
-            clock=self.clock,
-            doorbells=LocalDoorbells(self.clock),
-            resident=self._resident,
-            rng=self._world.choices.random(f"{self.name} runtime"),
-        )
-        self.runtime.sweeper.start()
+    def _begin(self, store: Store) -> None:
+        world, queue = self._world, self._queue
+        rng = world.choices.random(f"{self.name} runtime")
+        if queue is None:
+            self._hosting = Hosting(world, self, store)
+            self.runtime = Runtime(
+                self._definitions,
+                store,
+                clock=self.clock,
+                pusher=self._hosting.peers,
+                doorbells=LocalDoorbells(self.clock),
+                rng=rng,
+            )
+            self.runtime.sweeper.start()
+            self._hosting.begin(self.runtime)
+        else:
+            self.runtime = Runtime(
+                self._definitions,
+                store,
+                clock=self.clock,
+                pusher=FrontPusher(world, self, self._front),
+                doorbells=SimDoorbells(world, self, queue),
+                resident=False,
+                rng=rng,
+            )
 
     @property
     def alive(self) -> bool:
@@ -94,6 +124,8 @@ class Process:
         """Begin a task in the process."""
         return self._world.loop.create_task(work, context=self._context.copy())
 
+    # -- what arrives from outside ----------------------------------------------------------------
+
     async def run(self, command: Any) -> Any:
         """Have a command run that has arrived from outside, and return the answer.
 
@@ -103,9 +135,32 @@ class Process:
         """
         if not self.alive:
             raise refused()
-        answer: asyncio.Future[Any] = self._world.loop.create_future()
-        forget = self.vitality.at_death(partial(_leave_unanswered, answer))
-        task = self.spawn(self._serve(command, answer))
+        dispatch = cast("Callable[[Any], Awaitable[Any]]", self.runtime.dispatch)
+        return await self._ask(lambda: dispatch(command), lost)
+
+    async def answer(
+        self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> tuple[int, bytes]:
+        """Answer a request of another process.
+
+        Raises:
+            LinkError: it is dead, or dies.
+        """
+        hosting = self._hosting
+        if not self.alive or hosting is None:
+            raise _hung_up()
+        return await self._ask(lambda: hosting.answer(method, path, headers, body), _hung_up)
+
+    def serve(self, socket: Socket, target: Target, origin: Origin, *, raw: bool) -> None:
+        """Serve a socket until it closes."""
+        if self._hosting is not None:
+            self._serving.append(self.spawn(self._hosting.serve(socket, target, origin, raw=raw)))
+
+    async def _ask(self, work: Callable[[], Awaitable[T]], gone: Callable[[], Exception]) -> T:
+        """Have the process do something; its answer leaves as long as it runs."""
+        answer: asyncio.Future[T] = self._world.loop.create_future()
+        forget = self.vitality.at_death(partial(_leave_unanswered, answer, gone))
+        task = self.spawn(self._work(work, gone, answer))
         try:
             return await answer
         except asyncio.CancelledError:
@@ -114,32 +169,66 @@ class Process:
         finally:
             forget()
 
-    async def _serve(self, command: Any, answer: asyncio.Future[Any]) -> None:
-        """Run a command in the process; its answer leaves as long as the process runs."""
-        result: object = None
-        failure: BaseException | None = None
+    async def _work(
+        self,
+        work: Callable[[], Awaitable[T]],
+        gone: Callable[[], Exception],
+        answer: asyncio.Future[T],
+    ) -> None:
+        result: T | None = None
+        failure: Exception | None = None
+        if self._idle:
+            # A function's environment is thawed for each event, and frozen when it has answered.
+            self._idle = False
+            self.vitality.thaw()
         if not self.vitality.awake:
             await self.vitality.wait()
+        self._at_work += 1
         try:
-            result = await cast("Any", self.runtime.dispatch)(command)
+            result = await work()
         except asyncio.CancelledError:
-            failure = lost()
+            failure = gone()
         except Exception as error:
             failure = error
             if not isinstance(error, ActorError):
                 self._world.trace.add(self.name, "raises %r", error)
-        if not self._resident:
+        if self._queue is not None:
             await self.runtime.settle(self.clock.now() + _SETTLING)
         if not self.vitality.awake:
             await self.vitality.wait()
+        self._at_work -= 1
+        if self._queue is not None and not self._at_work and not self._world.network.ended:
+            self._idle = True
+            self.vitality.freeze()
         if answer.done():
             return
         if failure is not None:
             answer.set_exception(failure)
         else:
-            answer.set_result(result)
+            answer.set_result(cast("T", result))
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """End as a process does that is asked to; it may die on the way."""
+        self.open = False
+        if self._hosting is None:
+            return
+        ended = self.spawn(self._stop(self._hosting))
+        died: asyncio.Future[None] = self._world.loop.create_future()
+        self.vitality.at_death(lambda: None if died.done() else died.set_result(None))
+        await asyncio.wait([ended, died], return_when=asyncio.FIRST_COMPLETED)
+
+    async def _stop(self, hosting: Hosting) -> None:
+        await hosting.stop()
+        await self.runtime.aclose()
+        await hosting.leave()
 
 
-def _leave_unanswered(answer: asyncio.Future[Any]) -> None:
+def _hung_up() -> Exception:
+    return LinkError("the other process is gone")
+
+
+def _leave_unanswered(answer: asyncio.Future[Any], gone: Callable[[], Exception]) -> None:
     if not answer.done():
-        answer.set_exception(lost())
+        answer.set_exception(gone())

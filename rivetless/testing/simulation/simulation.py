@@ -15,10 +15,13 @@ from rivetless.client.local import LocalTransport
 from rivetless.client.retry import RetryPolicy
 from rivetless.errors import ActorError
 from rivetless.frozen import frozen
+from rivetless.gateway.outbox import Tasks
+from rivetless.testing.simulation.bells import BellQueue
 from rivetless.testing.simulation.checkers.liveness import drained
-from rivetless.testing.simulation.choices import Choices, Plan
+from rivetless.testing.simulation.choices import Choices, Draw, Plan
 from rivetless.testing.simulation.clients import CLIENT, Entrance, SimDispatcher
 from rivetless.testing.simulation.clock import SimClock
+from rivetless.testing.simulation.front import Front
 from rivetless.testing.simulation.history import History, Ok, Outcome, Refused
 from rivetless.testing.simulation.loop import SimLoop
 from rivetless.testing.simulation.network import Network
@@ -117,16 +120,19 @@ class Simulation:
             history=history,
             network=network,
             backend=open_backend(store, clock, network, Recorder(history, trace)),
+            processes=[],
+            tasks=Tasks(),
         )
         self.deployment: Final = deployment
         self.seed: Final = plan.seed
         self.history: Final = history
         self.outside: Final = Outside(self.world)
         self.random: Final[random.Random] = choices.random("test")
-        self.processes: Final[list[Process]] = []
-        self._entrance = Entrance(self.world, self.processes)
+        self._entrance = Entrance(self.world)
+        self._front = Front(self.world, self._entrance)
+        self._queue = BellQueue(self.world, self._entrance)
         self._remains = Remains(self.world.backend, deployment.actors, deployment.namespace)
-        self._resident = self._choose_resident()
+        self._resident = self._choose_resident(store)
         self._started: list[asyncio.Task[Outcome]] = []
         self._replacing: set[asyncio.Task[None]] = set()
         self._clients = 0
@@ -157,8 +163,15 @@ class Simulation:
         Args:
             retries: when it tries again by itself; never by default.
         """
-        dispatcher = SimDispatcher(self._entrance, self.world, self.deployment.namespace)
-        return Client(transport=LocalTransport(dispatcher), retries=retries, clock=self.world.clock)
+        world = self.world
+        front = None if self._resident else self._front
+        dispatcher = SimDispatcher(self._entrance, world, front, self.deployment.namespace)
+        return Client(
+            transport=LocalTransport(dispatcher),
+            retries=retries,
+            clock=world.clock,
+            rng=world.choices.random(f"client {world.choices.next('clients')}"),
+        )
 
     async def attempt(self, call: Awaitable[object]) -> Outcome:
         """Wait for a call and return what its caller may conclude, instead of an error."""
@@ -217,7 +230,7 @@ class Simulation:
         """
         world = self.world
         world.weather.calm = True
-        for process in self.processes:
+        for process in world.processes:
             process.vitality.thaw()
         while self._replacing:
             await asyncio.wait(list(self._replacing))
@@ -235,16 +248,21 @@ class Simulation:
 
     # -- processes --------------------------------------------------------------------------------
 
-    def _choose_resident(self) -> bool:
+    def _choose_resident(self, store: StoreKind) -> bool:
         chosen = self.deployment.resident
-        return chosen if chosen is not None else True
+        if chosen is not None:
+            return chosen
+        # Functions on a file there are none; elsewhere both are worth as much.
+        return store == "sqlite" or self.world.choices.draw("resident").whether < 0.5
 
     async def open(self) -> None:
         """Begin: open the store, start the processes."""
         _RUNNING.set(self)
         await self.world.backend.open()
         for slot in range(self.deployment.processes):
-            self.processes.append(await self._launch(slot, 0))
+            self.world.processes.append(await self._launch(slot, 0))
+        if not self._resident:
+            self._queue.start()
         self.client = self.new_client()
 
     async def _launch(self, slot: int, generation: int) -> Process:
@@ -258,11 +276,30 @@ class Simulation:
             skew = (2 * draw.first - 1) * SKEW
             world.network.note(Fault.SKEWED, draw.id, name, f"by {skew:+.3f} s")
         process = Process(
-            name, world, self._definitions(draw.second), resident=self._resident, skew=skew
+            name,
+            world,
+            self._definitions(draw.second),
+            queue=None if self._resident else self._queue,
+            front=self._front,
+            skew=skew,
         )
         await process.start()
         process.vitality.at_death(lambda: self._died(slot, generation, process))
+        rate = world.weather.rates.get(Fault.DEPLOYED, 0.0)
+        draw = world.choices.draw(f"{name} deploy")
+        if draw.whether < rate and world.choices.allows(draw.id):
+            world.begin(self._deploy(process, draw))
         return process
+
+    async def _deploy(self, process: Process, draw: Draw) -> None:
+        """End a process after a while, as a deploy does, and have it replaced."""
+        world = self.world
+        await asyncio.sleep(0.02 * 100.0**draw.first)
+        if world.weather.calm or not process.alive:
+            return
+        world.network.note(Fault.DEPLOYED, draw.id, process.name, "")
+        await process.stop()
+        process.vitality.die()
 
     def _definitions(self, chance: float) -> dict[str, ActorDefinition]:
         older = self.deployment.older and chance < 0.5
@@ -281,13 +318,14 @@ class Simulation:
     async def _replace(self, slot: int, generation: int) -> None:
         draw = self.world.choices.draw(f"p{slot + 1} replacement")
         await asyncio.sleep(0.05 * 100.0**draw.first)
-        self.processes[slot] = await self._launch(slot, generation)
-        self.world.trace.add(self.processes[slot].name, "starts")
+        process = await self._launch(slot, generation)
+        self.world.processes[slot] = process
+        self.world.trace.add(process.name, "starts")
 
     async def close(self) -> None:
         """End: nothing that is still under way has any effect."""
         self._closing = True
         self.world.network.ended = True
-        for process in self.processes:
+        for process in self.world.processes:
             process.vitality.die()
         await self.world.backend.close()

@@ -171,4 +171,8 @@ def open_backend(kind: StoreKind, clock: Clock, network: Network, recorder: Reco
     """Return what lasts in a simulation."""
     if kind == "memory":
         return MemoryBackend(clock, network, recorder)
+    if kind == "sqlite":
+        from rivetless.testing.simulation.sqlite import SQLiteBackend
+
+        return SQLiteBackend(clock, network, recorder)
     raise ValueError(f"there is no store of kind {kind!r}")

@@ -15,6 +15,7 @@ from rivetless.testing.simulation.decorator import check_seed
 from rivetless.testing.simulation.runs import run
 from rivetless.testing.simulation.simulation import Deployment
 from tests.unit.testing.simulation.counters import Counter, count, count_badly
+from tests.unit.testing.simulation.meeting import Bench, Room, meet, work
 
 DEPLOYMENT = Deployment(actors=[Counter])
 
@@ -22,6 +23,21 @@ DEPLOYMENT = Deployment(actors=[Counter])
 @simulate(Counter, seeds=100)
 async def test_counters_count_whatever_happens(sim: Simulation) -> None:
     await count(sim)
+
+
+@simulate(Counter, seeds=20, stores=["sqlite"])
+async def test_counters_count_on_a_file(sim: Simulation) -> None:
+    await count(sim)
+
+
+@simulate(Room, seeds=20, stores=["memory", "sqlite"])
+async def test_what_is_heard_was_said(sim: Simulation) -> None:
+    await meet(sim)
+
+
+@simulate(Bench, seeds=20, stores=["memory", "sqlite"])
+async def test_jobs_are_done_once(sim: Simulation) -> None:
+    await work(sim)
 
 
 @simulate(Counter, seeds=2)
@@ -60,13 +76,17 @@ from rivetless.testing.simulation.choices import Plan
 from rivetless.testing.simulation.runs import run
 from rivetless.testing.simulation.simulation import Deployment
 from tests.unit.testing.simulation.counters import Counter, count
+from tests.unit.testing.simulation.meeting import Bench, Room, meet, work
 
-for seed in range(5):
-    print(run(count, Deployment(actors=[Counter]), Plan(seed=seed), sys.argv[1]).trace)
+for seed in range(4):
+    for scenario in (count, meet, work):
+        deployment = Deployment(actors=[Counter, Room, Bench])
+        done = run(scenario, deployment, Plan(seed=seed), sys.argv[1])
+        print(done.trace, done.failure, done.counts, sorted(done.sites))
 """
 
 
-@pytest.mark.parametrize("store", ["memory"])
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
 def test_another_process_sees_the_same(store: str) -> None:
     seen = {
         subprocess.run(
