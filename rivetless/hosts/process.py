@@ -162,8 +162,8 @@ class Process:
         url = await listener.start()
         self._listener = listener
         await self._peers.join(url)
-        await self._gossip.greet()
         self._beating = asyncio.get_running_loop().create_task(self._peers.beat(self._lapsed))
+        await self._gossip.greet()
 
     def _hear(self, sender: str, hints: Sequence[Hint]) -> None:
         self._gossip.heard(sender)

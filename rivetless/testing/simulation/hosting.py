@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -14,13 +14,16 @@ from rivetless.gateway.limits import Limits
 from rivetless.gateway.outbox import Tasks
 from rivetless.gateway.socket import SocketOptions, SocketService
 from rivetless.gateway.table import SocketTable
-from rivetless.hosts.links import LinkError
+from rivetless.hosts.gossip import Gossip
+from rivetless.hosts.links import LinkError, RefusedError
 from rivetless.hosts.listener import ConnectionsApp
 from rivetless.hosts.ordering import Sequencer
 from rivetless.hosts.passes import Passes
 from rivetless.hosts.peers import Peers
 from rivetless.protocol.codec import JSON
 from rivetless.runtime.commands import Origin, Target
+from rivetless.runtime.ports import Hint
+from rivetless.store.base import StoreError
 from rivetless.testing.simulation.network import Port
 from rivetless.testing.simulation.weather import Fault, menu
 
@@ -105,7 +108,8 @@ class Hosting:
             store, sequencer, host_id=host_id, clock=process.clock, links=_Links(world, process)
         )
         self.peers.trust(passes)
-        self._app = ConnectionsApp(self._table, sequencer, passes)
+        self.gossip: Final = Gossip(self.peers, process.clock)
+        self._app = ConnectionsApp(self._table, sequencer, passes, self._hear)
         self._options = options_for(host_id, world.choices.random(f"{process.name} sockets"))
         self._joined = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
@@ -125,7 +129,19 @@ class Hosting:
     async def _beat(self) -> None:
         await self.peers.join(self._url)
         self._joined.set()
+        greeting = self._process.spawn(self._greet())
         await self.peers.beat(partial(self._table.close_all, 1011, "ws.going_away"))
+        await greeting
+
+    async def _greet(self) -> None:
+        try:
+            await self.gossip.greet()
+        except StoreError:
+            return  # the next heartbeat reads who is there
+
+    def _hear(self, sender: str, hints: Sequence[Hint]) -> None:
+        self.gossip.heard(sender)
+        self._process.runtime.hints.hear(hints)
 
     async def serve(self, socket: Socket, target: Target, origin: Origin, *, raw: bool) -> None:
         """Serve a socket until it closes."""
@@ -194,7 +210,7 @@ class _Links:
 
         async def arrive() -> tuple[int, bytes]:
             if peer is None:
-                raise LinkError("connection refused")
+                raise RefusedError("connection refused")
             return await peer.answer(method, path, fields, body)
 
         carried = world.network.carry(process.vitality, process.name, PORT, arrive, what=name)

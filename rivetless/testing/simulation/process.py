@@ -99,6 +99,7 @@ class Process:
                 store,
                 clock=self.clock,
                 pusher=self._hosting.peers,
+                neighbours=self._hosting.gossip,
                 doorbells=LocalDoorbells(self.clock),
                 rng=rng,
             )
