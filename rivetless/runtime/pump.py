@@ -216,7 +216,15 @@ class Pump:
         """Run it once from its top."""
         runtime, cell = self._runtime, self._cell
         job.started = tick()
-        await runtime.execution.enter(cell, ById(None, self._actor_id), job)
+        try:
+            await runtime.execution.enter(cell, ById(None, self._actor_id), job)
+        except BaseException as error:
+            # It may hold the actor already, and others must not wait for what does not run.
+            runtime.execution.leave(cell, job)
+            if not isinstance(error, Superseded):
+                raise
+            await runtime.execution.after_conflict(job, error)
+            return End.CONFLICT
         self._turn = turn = RunTurn(runtime, cell, job, self)
         self._tenure = turn.tenure
         timer = self._watch(turn)

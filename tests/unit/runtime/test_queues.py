@@ -155,6 +155,27 @@ async def until_quiet(world: World, seconds: float = 60.0) -> None:
     await world.clock.advance(seconds)
 
 
+@pytest.mark.parametrize("conflicts", range(1, 9))
+async def test_a_loop_that_keeps_losing_lets_others_in(conflicts: int) -> None:
+    world = await World.open(Worker)
+    process = world.staying()
+    await process.call("worker", "read")
+    await settle()
+    await send(process, "worker", "notes", "a")
+    # What meets them are the loop's units; from the third on it takes the lease first.
+    for _ in range(conflicts):
+        world.faults.inject(Fault.CONFLICT)
+    await until_quiet(world)
+    world.faults.clear()
+    touching = asyncio.create_task(process.call("worker", "touch"))
+    await until_quiet(world, 5)
+    assert touching.done(), "a call waits for a loop that has died"
+    assert await process.call("worker", "read") == ["a", "touch"]
+    await send(process, "worker", "notes", "b")
+    await until_quiet(world)
+    assert await process.call("worker", "read") == ["a", "touch", "b"]
+
+
 # -- crashes ----------------------------------------------------------------------------------
 
 
