@@ -222,6 +222,11 @@ class Cell(Gate):
         return count
 
     @property
+    def last_message(self) -> int:
+        """Number of the last message that is durable, as far as is known."""
+        return 0 if self.head is None else self.head.sequences.get(Collection.MESSAGE, 0)
+
+    @property
     def listened(self) -> bool:
         """Whether anybody may have subscribed to an event by the head's version."""
         return self.head is None or bool(self.head.counters.get(LISTENED))

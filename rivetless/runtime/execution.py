@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -51,8 +52,13 @@ class Execution:
         self._rng = rng
         self.conflicts = 0
 
-    async def run(self, target: Target, job: Job) -> Any:
+    async def run(self, target: Target, job: Job, cell: Cell | None = None) -> Any:
         """Run a job until its turn is committed; return what its body returned.
+
+        Args:
+            target: the actor.
+            job: what to run.
+            cell: the actor's, where it is known to have work under way.
 
         Raises:
             ActorError: what the handler raised, or why it could not be run.
@@ -60,7 +66,7 @@ class Execution:
         if len(job.origin.chain) >= MAX_CHAIN:
             raise errors.deadlock(job.origin.chain)
         job.started = tick()
-        cell = await self._runtime.cell_for(target)
+        cell = cell or await self._runtime.cell_for(target)
         # Until the end it is the same cell: one that has work under way is not forgotten.
         cell.running += 1
         try:
@@ -98,6 +104,7 @@ class Execution:
             if not (cell.known and cell.awake):
                 raise Superseded(elsewhere=False)  # the look-up took its time
         turn = ActorTurn(self._runtime, cell, job, actor_id, base)
+        carried = False
         if job.leased:
             self._runtime.leases.keep(turn)
         try:
@@ -116,10 +123,18 @@ class Execution:
         else:
             # What goes wrong from here on is not the handler's doing, and the commit may be done.
             job.answered = job.calls > 0
-            await self._commit(turn, changes)
-            self._runtime.after_commit(turn)
+            step = await self._send(turn, changes)
+            if step is not None and job.flight is not None:
+                carried = True
+                if job.flight.carry(turn, step):
+                    await self._landed(asyncio.shield(step.done))
+            else:
+                if step is not None:
+                    await self._landed(step.done)
+                self._runtime.after_commit(turn)
         finally:
-            turn.end("ended")
+            if not carried:
+                turn.end("ended")
         return result
 
     # -- entering ---------------------------------------------------------------------------------
@@ -252,8 +267,8 @@ class Execution:
         await turn.prepare()
         return self.collect(turn)
 
-    async def _commit(self, turn: ActorTurn, changes: Changes | None) -> None:
-        """Commit what the run did, or make sure that it has read nothing stale.
+    async def _send(self, turn: ActorTurn, changes: Changes | None) -> Step | None:
+        """Have committed what the run did, or make sure that it has read nothing stale.
 
         Raises:
             Superseded: somebody was faster.
@@ -268,7 +283,7 @@ class Execution:
             await cell.validate(turn.base, _read_since(turn))
             if turn.effects:
                 await self._runtime.let_out(turn)
-            return
+            return None
         if changes.versioned:
             turn.check_base()
         elif turn.has_read:
@@ -281,8 +296,12 @@ class Execution:
         cell.stage(step)
         turn.sent(step)
         turn.presence.remember(changes)
+        return step
+
+    async def _landed(self, done: asyncio.Future[None]) -> None:
+        """Wait until a step is durable and its effects are out."""
         try:
-            await step.done
+            await done
         except Full as error:
             raise errors.queue_full(error.limit) from error
 

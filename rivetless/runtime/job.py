@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
     from rivetless.actor.turn import ConnInfo, RequestInfo
     from rivetless.keys import Address
+    from rivetless.runtime.flight import Flight
     from rivetless.runtime.turn import ActorTurn
 
 Body = Callable[["ActorTurn"], Coroutine[Any, Any, Any]]
@@ -49,6 +50,7 @@ class Job:
         hops: how many wakes that actors made themselves led to it.
         checkpoints: how many commits ``save_state`` made in the present run.
         once: results of ``once``, by name.
+        flight: where its turns go when they are sent, if not all is to wait until they are durable.
     """
 
     __slots__ = (
@@ -69,6 +71,7 @@ class Job:
         "echoes",
         "elsewhere",
         "exclusive",
+        "flight",
         "hook",
         "hops",
         "label",
@@ -99,6 +102,7 @@ class Job:
         echoes: bool = False,
         cause: Job | None = None,
         hops: int = 0,
+        flight: Flight | None = None,
     ) -> None:
         self.definition = definition
         self.body = body
@@ -125,6 +129,7 @@ class Job:
         self.answered = False
         self.cause = cause
         self.once: dict[str, object] | None = None
+        self.flight = flight
         self._turn_id = turn_id
         self._durable_cause = turn_id is not None or origin.call_key is not None
 

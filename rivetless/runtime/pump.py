@@ -88,6 +88,7 @@ class Pump:
         undecided: whether it is not known yet which process runs the loop.
         has_mail: whether messages were sent meanwhile.
         task: its work, in a process that stays.
+        careful: how many steps of a workflow are not to be built on before they are durable.
     """
 
     def __init__(self, runtime: Runtime, cell: Cell, wake: Wake | None = None) -> None:
@@ -108,6 +109,7 @@ class Pump:
         self.undecided = True
         self.has_mail = False
         self.task: asyncio.Task[End] | None = None
+        self.careful = 0
 
     @property
     def patience(self) -> float:
@@ -311,8 +313,13 @@ class Pump:
         self._quiet_at = self._runtime.clock.now() + PATIENCE
         self._runtime.begin(self.take_back_mark())
 
-    async def take_back_mark(self) -> bool:
-        """Say in the head that no message waits for ``run``, unless one does; say whether."""
+    async def take_back_mark(self, looked: int | None = None) -> bool:
+        """Say in the head that no message waits for ``run``, unless one does; say whether.
+
+        Args:
+            looked: number of the last message that was there when the loop looked; by default it
+                has seen all that this process knows of.
+        """
         runtime, cell = self._runtime, self._cell
         if cell.head is None or (cell.known and MARK not in cell.head.outbox):
             return True
@@ -320,7 +327,7 @@ class Pump:
             return False  # what the process knows of its messages is old
         if cell.writing:
             return False  # there may be a message in what is being written
-        last = cell.head.sequences.get(Collection.MESSAGE, 0)
+        last = cell.last_message if looked is None else looked
         if cell.inbox is not None:
             last = max(last, cell.inbox.last)
         changes = Changes(

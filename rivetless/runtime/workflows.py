@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from rivetless import errors
 from rivetless.clock import Timeout, sleep
 from rivetless.runtime.commands import ById
+from rivetless.runtime.flight import Flight
 from rivetless.runtime.job import Job, digest
 from rivetless.runtime.messages import MARK, mark, read_message
 from rivetless.runtime.parts import Part
@@ -55,6 +58,9 @@ COUNTER: Final = "history"
 TIMER: Final = "w"
 """The kind of timers that workflows wait for."""
 
+NOTHING: Final = Writing()
+"""Writes nothing."""
+
 PATIENCE: Final = 60.0
 """Seconds beyond a step's own time for which its turn is tried again."""
 
@@ -86,21 +92,30 @@ class Memory:
 class History(Part):
     """What one run of a turn writes into a workflow's history."""
 
-    __slots__ = ("_journal", "_writing")
+    __slots__ = ("_journal", "_own", "_timers", "_writing")
 
     def __init__(self, turn: ActorTurn) -> None:
         super().__init__(turn)
         self._journal: Journal | None = None
-        self._writing = Writing()
+        self._timers: Timers | None = None
+        self._writing = self._own = Writing()
 
-    async def write(self, journal: Journal, writing: Writing) -> None:
-        """Have something written, if history is still what the journal says."""
-        self._journal, self._writing = journal, writing
-        timers = self.turn.part(Timers)
-        for name, at in writing.disarm.items():
-            timers.remove(_timer(name, at))
-        for name, at in writing.arm.items():
-            timers.add(_timer(name, at))
+    async def write(self, journal: Journal, dirty: Writing, own: Writing) -> None:
+        """Have something written, if history is still what the journal says.
+
+        Args:
+            journal: what history is.
+            dirty: what the journal has already.
+            own: what it takes over when the commit is sent.
+        """
+        self._journal, self._own = journal, own
+        self._writing = writing = dirty.then(own) if dirty else own
+        if writing.disarm or writing.arm:
+            self._timers = timers = self.turn.part(Timers)
+            for name, at in writing.disarm.items():
+                timers.remove(_timer(name, at))
+            for name, at in writing.arm.items():
+                timers.add(_timer(name, at))
         for completion in writing.completions:
             await self._complete(completion)
 
@@ -119,8 +134,11 @@ class History(Part):
         """
         if self._journal is None:
             return
+        if self.turn.job.flight is not None:
+            self.turn.job.flight.check()
         # Branches commit beside each other: what one has not read need not be run again.
-        await self.turn.part(Timers).prepare()
+        if self._timers is not None:
+            await self._timers.prepare()
         self.turn.rebase()
         if self.turn.cell.counter(COUNTER) != self._journal.version:
             raise HistoryMoved
@@ -154,6 +172,7 @@ class History(Part):
         if journal is None or COUNTER not in step.changes.counters:
             return
         journal.version += 1
+        journal.apply(self._own)
 
         def landed(durable: asyncio.Future[bool]) -> None:
             if not durable.result():
@@ -162,15 +181,16 @@ class History(Part):
         step.landed.add_done_callback(landed)
 
     def savepoint(self) -> Callable[[], None]:
-        journal, writing = self._journal, self._writing
+        kept = self._journal, self._writing, self._own
 
         def undo() -> None:
-            self._journal, self._writing = journal, writing
+            self._journal, self._writing, self._own = kept
 
         return undo
 
     def committed(self) -> None:
-        self._journal, self._writing = None, Writing()
+        self._journal = None
+        self._writing = self._own = Writing()
 
 
 def _timer(name: str, at: float) -> Timer:
@@ -196,6 +216,9 @@ class Workflows:
             Exception: what a workflow has raised that nobody has foreseen.
         """
         tenure = turn.tenure
+        # Its steps have turns of their own, and take their time one by one.
+        self._runtime.execution.leave(turn.cell, turn.job)
+        turn.begin_unit()
         memory, tenure.workflow = tenure.workflow, None
         try:
             memory = await self._recall(turn, memory)
@@ -230,18 +253,31 @@ class Workflows:
         """Run it from its top if there is a reason to; return what it has failed with."""
         inbox = self._runtime.queues.inbox(turn.cell)
         while not memory.ended and self._is_due(memory):
-            memory.seen = inbox.pokes
-            port = TurnPort(self._runtime, turn, workflow, memory.journal)
+            memory.seen, there = inbox.pokes, turn.cell.last_message
+            flight = Flight(self._runtime, turn.pump.careful)
+            port = TurnPort(self._runtime, turn, workflow, memory.journal, flight)
             engine = Engine(port)
             actor = turn.definition.new(outside(turn))
             try:
                 end = await engine.run(workflow, actor)
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                # The host may stop this process once the slice has ended.
+                with suppress(HistoryMoved):
+                    await flight.durable()
+                raise
+            else:
+                await flight.durable()
             finally:
-                turn.progressed = turn.progressed or port.commits > 0
+                turn.pump.careful = flight.careful + flight.lost
+                if flight.commits:
+                    turn.progressed = True
+                    turn.job.conflicts = 0
             memory.ended = end is not End.SUSPENDED
             memory.waits = None if memory.ended else engine.waits
             if memory.ended or not self.has_mail(turn.cell, memory):
-                await turn.pump.take_back_mark()
+                await turn.pump.take_back_mark(there)
                 return engine.error
         return None
 
@@ -266,36 +302,64 @@ class Workflows:
 
 
 class _Attempt:
-    """A turn under way. It may be cancelled until its commit begins."""
+    """A turn under way. It may be stopped until its commit begins.
 
-    __slots__ = ("committing", "task")
+    It runs in its caller's task, which is cancelled for it, as by a time-out.
+    """
+
+    __slots__ = ("_stopped", "_task", "committing")
 
     def __init__(self) -> None:
         self.committing = False
-        self.task: asyncio.Task[Any] | None = None
+        self._stopped = False
+        self._task: asyncio.Task[Any] | None = None
 
     def stop(self) -> None:
         """Give it up, unless it is too late."""
-        if self.task is not None and not self.committing:
-            self.task.cancel()
+        task = self._task
+        if task is None or self.committing or self._stopped:
+            return
+        if task is asyncio.current_task():
+            # It asks for its own end: it has that when it next waits.
+            asyncio.get_running_loop().call_soon(self.stop)
+            return
+        self._stopped = True
+        task.cancel()
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        task, self._task = self._task, None
+        if not self._stopped or task is None:
+            return
+        # Somebody else may have cancelled the task as well.
+        if task.uncancel() <= 0 and isinstance(error, asyncio.CancelledError):
+            raise errors.ActorAborted from None
 
 
 class TurnPort(Port):
-    """What the engine asks of the runtime, for one run of a workflow's function.
-
-    Attributes:
-        commits: how many turns were committed.
-    """
+    """What the engine asks of the runtime, for one run of a workflow's function."""
 
     def __init__(
-        self, runtime: Runtime, turn: RunTurn, workflow: Workflow, journal: Journal
+        self,
+        runtime: Runtime,
+        turn: RunTurn,
+        workflow: Workflow,
+        journal: Journal,
+        flight: Flight,
     ) -> None:
         self._runtime = runtime
         self._turn = turn
         self._workflow = workflow
         self._journal = journal
+        self._flight = flight
         self._under_way: dict[_Attempt, None] = {}
-        self.commits = 0
         turn.abort.add_callback(self._stop)
 
     def _stop(self) -> None:
@@ -353,12 +417,13 @@ class TurnPort(Port):
         cause = None if work is None else digest("workflow", self.actor_id, location)
         attempt = _Attempt()
 
-        async def body(turn: ActorTurn) -> tuple[Outcome, Writing]:
+        async def body(turn: ActorTurn) -> Outcome:
             attempt.committing = False
             history = turn.part(History)
             outcome = Outcome() if work is None else await self._try(turn, work, timeout)
             attempt.committing = True
-            return await self._write(history, dirty, outcome, finish)
+            await history.write(self._journal, dirty, finish(outcome))
+            return outcome
 
         try:
             return await self._commit(attempt, body, label, cause, timeout)
@@ -368,31 +433,26 @@ class TurnPort(Port):
             # What the step did cannot be committed: that is how this attempt has failed.
             failure = Outcome(error=error)
 
-        async def failed(turn: ActorTurn) -> tuple[Outcome, Writing]:
+        async def failed(turn: ActorTurn) -> Outcome:
             attempt.committing = True
-            return await self._write(turn.part(History), dirty, failure, finish)
+            await turn.part(History).write(self._journal, dirty, finish(failure))
+            return failure
 
         return await self._commit(attempt, failed, label, None, None)
 
     async def _take_dirty(self, label: str) -> Writing:
         """Return what joins the next commit; what is too much for one goes ahead of it."""
+        if not self._journal.dirty:
+            return NOTHING
         most = max(self._runtime.store.capabilities.max_commit_records // 2, 1)
         *ahead, last = self._journal.take_dirty().split(most)
         for part in ahead:
 
-            async def body(turn: ActorTurn, part: Writing = part) -> tuple[None, Writing]:
-                await turn.part(History).write(self._journal, part)
-                return None, Writing()
+            async def body(turn: ActorTurn, part: Writing = part) -> None:
+                await turn.part(History).write(self._journal, part, NOTHING)
 
             await self._commit(_Attempt(), body, label, None, None)
         return last
-
-    async def _write(
-        self, history: History, dirty: Writing, outcome: Outcome, finish: Finish
-    ) -> tuple[Outcome, Writing]:
-        own = finish(outcome)
-        await history.write(self._journal, dirty.then(own))
-        return outcome, own
 
     async def _try(self, turn: ActorTurn, work: Work, timeout: float | None) -> Outcome:
         """Run a step; what one that fails has changed is undone."""
@@ -411,15 +471,15 @@ class TurnPort(Port):
     async def _commit(
         self,
         attempt: _Attempt,
-        body: Callable[[ActorTurn], Coroutine[Any, Any, tuple[T, Writing | None]]],
+        body: Callable[[ActorTurn], Coroutine[Any, Any, T]],
         label: str,
         cause: str | None,
         timeout: float | None,
     ) -> T:
-        """Run a turn; tell the journal what it has written."""
-        runtime = self._runtime
+        """Run a turn; return when the next one may begin."""
         if self.abort.aborted:
             raise errors.ActorAborted
+        self._flight.check()
         job = Job(
             self._turn.definition,
             body,
@@ -427,30 +487,21 @@ class TurnPort(Port):
             deadline=self.now() + (timeout or 0.0) + PATIENCE,
             turn_id=cause,
             hops=self._turn.job.hops,
+            flight=self._flight,
         )
-        work = runtime.execution.run(ById(None, self.actor_id), job)
-        attempt.task = task = runtime.spawn(work)
         self._under_way[attempt] = None
         try:
-            await asyncio.wait((task,))
-        except asyncio.CancelledError:
-            attempt.stop()
-            await asyncio.wait((task,))
-            if not task.cancelled() and task.exception() is None:
-                self._committed(task.result()[1])
-            raise
+            with attempt:
+                turn = self._turn
+                target = ById(None, turn.actor_id)
+                result = await self._runtime.execution.run(target, job, turn.cell)
         finally:
             self._under_way.pop(attempt, None)
-        if task.cancelled():
-            raise errors.ActorAborted
-        result, written = task.result()
-        self._committed(written)
+        await self._flight.go_on()
         return cast("T", result)
 
-    def _committed(self, written: Writing | None) -> None:
-        if written is not None:
-            self.commits += 1
-            self._journal.apply(written)
+    async def durable(self) -> None:
+        await self._flight.durable()
 
     async def receive(
         self,
@@ -462,16 +513,14 @@ class TurnPort(Port):
     ) -> list[Delivery]:
         dirty = await self._take_dirty("history")
 
-        async def body(turn: ActorTurn) -> tuple[list[Delivery], Writing | None]:
+        async def body(turn: ActorTurn) -> list[Delivery]:
             history = turn.part(History)
             found = await turn.queue.receive(
                 names, count, timeout=0.0, signal=None, completable=completable
             )
-            if not found:
-                return found, None
-            own = finish(found)
-            await history.write(self._journal, dirty.then(own))
-            return found, own
+            if found:
+                await history.write(self._journal, dirty, finish(found))
+            return found
 
         found = await self._commit(_Attempt(), body, f"a wait for {location}", None, None)
         if not found:
@@ -480,6 +529,7 @@ class TurnPort(Port):
 
     async def report(self, event: object) -> None:
         on_error = self._workflow.on_error
+        await self._flight.durable()
         if on_error is None:
             return
         told = cast("WorkflowEvent", event)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rivetless.actor.abort import AbortSignal
 from rivetless.workflow import steps
-from rivetless.workflow.engine import in_order, unwrapped
+from rivetless.workflow.engine import Part, in_order, unwrapped
 from rivetless.workflow.errors import (
     HistoryDivergedError,
     JoinError,
@@ -43,7 +43,7 @@ async def attempt(
     """Run a block; return its failure."""
     child = ctx.child(quote(name))
     try:
-        value = await unwrapped(block(child))
+        value = await unwrapped(Part(ctx.engine, block(child)))
     except MisuseError:
         raise
     except Exception as error:
@@ -70,7 +70,7 @@ def _failure(name: str, error: Exception) -> Failed:
 
 
 async def _run(child: WorkflowContext, branch: Branch[T]) -> T:
-    value: T = await unwrapped(branch(child))
+    value: T = await unwrapped(Part(child.engine, branch(child)))
     child.close()
     return value
 

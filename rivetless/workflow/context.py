@@ -55,8 +55,20 @@ class Helper(Generic[T]):
         self._work = work
 
     def __await__(self) -> Generator[Any, Any, T]:
+        engine, work = self._ctx.engine, self._work
         try:
-            return (yield from self._work.__await__())
+            waited = work.send(None)
+            while True:
+                engine.waited = waited
+                try:
+                    sent = yield waited
+                except BaseException as error:
+                    waited = work.throw(error)
+                else:
+                    waited = work.send(sent)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
         finally:
             self._ctx.ended(self._label)
 

@@ -8,9 +8,9 @@ it again when what it waits for may be there.
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from rivetless.errors import ActorAborted
 from rivetless.workflow.errors import (
@@ -28,6 +28,8 @@ from rivetless.workflow.results import WorkflowEvent
 if TYPE_CHECKING:
     from rivetless.workflow.declare import Workflow
     from rivetless.workflow.port import Outcome, Port
+
+T = TypeVar("T")
 
 HAIR: Final = 0.0005
 
@@ -90,6 +92,7 @@ class Engine:
         visited: the places that the function has come to.
         misuse: a mistake that user code must not hide.
         error: what a failed workflow has failed with.
+        waited: what a helper waits for; anything else is waited for by the function itself.
     """
 
     def __init__(self, port: Port, *, recorded_only: bool = False) -> None:
@@ -102,6 +105,7 @@ class Engine:
         self.visited: set[str] = set()
         self.misuse: MisuseError | None = None
         self.error: Exception | None = None
+        self.waited: object = None
         self._recorded_only = recorded_only
 
     # -- one run ----------------------------------------------------------------------------------
@@ -120,7 +124,7 @@ class Engine:
         ctx = WorkflowContext(self)
         try:
             try:
-                await unwrapped(workflow.body(actor, ctx))
+                await unwrapped(Part(self, workflow.body(actor, ctx)))
                 ctx.close()
             except Exception:
                 if self.misuse is not None:
@@ -251,6 +255,37 @@ def _rolled_back(each: Compensation, outcome: Outcome) -> Writing:
     if outcome.error is not None:
         return Writing()
     return Writing().put(replace(each.entry, rolled_back=True), each.entry)
+
+
+class Part(Generic[T]):
+    """Awaits a part of a workflow's function.
+
+    Steps that it has seen may not be durable yet. Before it waits for anything but helpers, which
+    may be something outside, they are.
+    """
+
+    __slots__ = ("_engine", "_work")
+
+    def __init__(self, engine: Engine, work: Awaitable[T]) -> None:
+        self._engine = engine
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        engine, work = self._engine, self._work.__await__()
+        try:
+            waited = next(work)
+            while True:
+                try:
+                    if waited is not None and waited is not engine.waited:
+                        yield from engine.port.durable().__await__()
+                    sent = yield waited
+                except BaseException as error:
+                    waited = work.throw(error)
+                else:
+                    waited = work.send(sent)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
 
 
 async def unwrapped(work: Awaitable[Any]) -> Any:

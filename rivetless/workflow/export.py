@@ -158,6 +158,9 @@ class _Recorded(Port):
     ) -> list[Delivery]:
         raise Unrecorded
 
+    async def durable(self) -> None:
+        return
+
     def find_queue(self, name: str) -> Queue[Any, Any] | None:
         return self.definition.find_queue(name)
 

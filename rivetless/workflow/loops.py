@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivetless.serde import Schema, schema_of
 from rivetless.workflow import values
-from rivetless.workflow.engine import unwrapped
+from rivetless.workflow.engine import Part, unwrapped
 from rivetless.workflow.results import Break, Continue, as_break, as_continue
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def run(
         iteration: int = entry.value["iteration"]
         child = ctx.child(f"{_last(location)}/~{iteration}")
         args = (values.decode(states, entry.value["state"]),) if stateful else ()
-        outcome: object = await unwrapped(fn(child, *args))
+        outcome: object = await unwrapped(Part(engine, fn(child, *args)))
         child.close()
         ctx.catch_up(child)
         if (ended := as_break(outcome)) is not None:

@@ -89,7 +89,7 @@ class Port(Protocol):
         """Run ``work`` as a turn; commit what ``finish`` says together with what it did.
 
         What a failed attempt has changed is undone, and the failure committed alone. When it
-        returns, the commit is durable and the journal knows of it.
+        returns, the commit is on its way and the journal knows of it.
 
         Raises:
             HistoryMoved: somebody else has written history.
@@ -105,6 +105,14 @@ class Port(Protocol):
         finish: Callable[[Sequence[Delivery]], Writing],
     ) -> list[Delivery]:
         """Take messages that are there, and commit their removal with what ``finish`` says."""
+
+    @abstractmethod
+    async def durable(self) -> None:
+        """Wait until everything so far is durable.
+
+        Raises:
+            HistoryMoved: it never will be.
+        """
 
     @abstractmethod
     def find_queue(self, name: str) -> Queue[Any, Any] | None:
