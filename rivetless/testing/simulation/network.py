@@ -27,9 +27,23 @@ Site = tuple[str, int]
 LATENCY: Final = (0.0005, 0.004)
 """Seconds that a call takes when nothing delays it: least and most."""
 
+NOT_MADE: Final = (
+    Fault.REFUSED,
+    Fault.THROTTLED,
+    Fault.VANISHED,
+    Fault.LATE,
+    Fault.PUSH_LOST,
+)
+"""The faults of calls that are not made, or not now."""
+
 _OURS: Final = "/rivetless/"
 _INSIDE: Final = "/rivetless/testing/"
-_PLAIN: Final = "/rivetless/clock.py"
+_PLAIN: Final = (
+    "/rivetless/clock.py",
+    "/rivetless/aws/retries.py",
+    "/rivetless/store/dynamodb/calls.py",
+)
+_STORE: Final = "/rivetless/store/"
 
 
 @frozen
@@ -41,12 +55,14 @@ class Port:
         faults: what can happen to it.
         refused: makes the error for a call that was certainly not made.
         lost: makes the error for a call of which nobody knows whether it was made.
+        throttled: makes the error of a service that has no capacity.
     """
 
     name: str
     faults: Menu
     refused: Callable[[], Exception]
     lost: Callable[[], Exception]
+    throttled: Callable[[], Exception] | None = None
 
 
 @cache
@@ -62,12 +78,14 @@ class CallSites:
         self._seen: set[tuple[CodeType, int]] = set()
 
     def note(self) -> None:
-        """Note the nearest caller that is not part of the simulator."""
+        """Note the nearest caller that is not part of the simulator; a store's caller too."""
         frame: FrameType | None = inspect.currentframe()
         while frame is not None:
-            if _is_ours(frame.f_code):
-                self._seen.add((frame.f_code, frame.f_lineno))
-                return
+            code = frame.f_code
+            if _is_ours(code):
+                self._seen.add((code, frame.f_lineno))
+                if _STORE not in code.co_filename:
+                    return
             frame = frame.f_back
 
     @property
@@ -139,6 +157,12 @@ class Network:
         if not process.awake:
             await process.wait()
         self.sites.note()
+        if self._weather.calm:
+            await asyncio.sleep(LATENCY[0])
+            answer = await call()
+            if not process.awake:
+                await process.wait()
+            return answer
         draw = self._choices.draw(f"{name} {port.name}")
         fault = self._weather.pick(port.faults, draw)
         if fault is Fault.DUPLICATED and not again:
@@ -195,10 +219,10 @@ class Network:
         if fault is Fault.GIVEN_UP:
             return await self._give_up(pause, port, call)
         await asyncio.sleep(pause)
-        if fault in (Fault.REFUSED, Fault.THROTTLED, Fault.VANISHED, Fault.LATE):
+        if fault in NOT_MADE:
             if not process.awake:
                 await process.wait()
-            raise port.refused() if fault in (Fault.REFUSED, Fault.THROTTLED) else port.lost()
+            raise _error_of(fault, port)
         failure: Exception | None = None
         answer: T | None = None
         try:
@@ -253,3 +277,11 @@ class Network:
 
 async def _awaiting(call: Callable[[], Awaitable[T]]) -> T:
     return await call()
+
+
+def _error_of(fault: Fault, port: Port) -> Exception:
+    if fault is Fault.REFUSED:
+        return port.refused()
+    if fault is Fault.THROTTLED and port.throttled is not None:
+        return port.throttled()
+    return port.lost()

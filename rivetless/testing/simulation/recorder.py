@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from hashlib import blake2b
+from typing import Final
 
 from rivetless.store.base import Changes
 from rivetless.testing.simulation.history import History, Subject
 from rivetless.testing.simulation.trace import Trace
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "commit_applied"]
+
+_UNDER_WAY: Final[ContextVar[Callable[[bool], None] | None]] = ContextVar(
+    "rivetless simulated commit", default=None
+)
+
+
+def commit_applied(*, transaction: bool) -> None:
+    """A store's request has been done; if it was a commit's, that is written down once."""
+    note = _UNDER_WAY.get()
+    if note is not None:
+        note(transaction)
 
 
 class Recorder:
@@ -38,3 +53,27 @@ class Recorder:
             subject, actor_id, version, changes.commit_id, digest=digest, process=process
         )
         self._trace.add(process, "commits %s version %d", subject, version)
+
+    @contextmanager
+    def committing(
+        self, process: str, actor_id: str, changes: Changes, expected: int | None
+    ) -> Generator[None, None, None]:
+        """Write down the commit that is made in the body, as soon as the service has done it.
+
+        That is told by ``commit_applied``, be it after the body, when the request was late.
+        """
+        noted = False
+
+        def note(transaction: bool) -> None:
+            nonlocal noted
+            # What is appended is always in a transaction; what came before reserved its numbers.
+            if not noted and (transaction or not changes.appends):
+                noted = True
+                version = (expected or 0) + changes.versioned
+                self.committed(process, actor_id, changes, version)
+
+        token = _UNDER_WAY.set(note)
+        try:
+            yield
+        finally:
+            _UNDER_WAY.reset(token)

@@ -46,10 +46,10 @@ T = TypeVar("T")
 SKEW: Final = 1.0
 """Seconds by which a process's clock is wrong at most; of two, so twice that."""
 
-SETTLING: Final = 70.0
+SETTLING: Final = 40.0
 """Virtual seconds that pass after the faults have stopped, before it is looked whether all drained.
 
-Two passes of the sweeper, and the longest pause between two tries of a loop.
+The sweeper passes by in it, and hosts that died count as dead.
 """
 
 PATIENCE: Final = 900.0
@@ -119,7 +119,7 @@ class Simulation:
             trace=trace,
             history=history,
             network=network,
-            backend=open_backend(store, clock, network, Recorder(history, trace)),
+            backend=open_backend(store, clock, choices, weather, network, Recorder(history, trace)),
             processes=[],
             tasks=Tasks(),
         )

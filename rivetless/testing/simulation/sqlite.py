@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from rivetless.clock import Clock
 from rivetless.store.base import Store
-from rivetless.store.sqlite.store import SQLiteStore
+from rivetless.store.sqlite.store import SQLiteStore, Synchronous
 from rivetless.store.sqlite.threads import Worker
 from rivetless.testing.simulation.stores import SimStore
 
 if TYPE_CHECKING:
+    from rivetless.testing.simulation.choices import Choices
     from rivetless.testing.simulation.network import Network
     from rivetless.testing.simulation.recorder import Recorder
     from rivetless.testing.simulation.vitality import Vitality
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["InlineWorker", "SQLiteBackend"]
 
 T = TypeVar("T")
+
+_DURABLE: Final = 0.3
+"""The part of all seeds whose commits sync."""
 
 _MEMORY: Final = Path("/dev/shm")
 """Where files are kept that need no disk, on systems that have that."""
@@ -55,21 +59,31 @@ class SQLiteBackend:
 
     Args:
         clock: the right time.
+        choices: decides whether commits sync, in which case they are made in two steps.
         network: lies between processes and their stores.
         recorder: is told of commits.
     """
 
-    def __init__(self, clock: Clock, network: Network, recorder: Recorder) -> None:
+    def __init__(
+        self, clock: Clock, choices: Choices, network: Network, recorder: Recorder
+    ) -> None:
         self._network = network
         self._recorder = recorder
         folder = _MEMORY if _MEMORY.is_dir() else None
         self._folder = tempfile.TemporaryDirectory(prefix="rivetless-", dir=folder)
+        # Files that sync are written in advance to be quick, which here costs more than all else.
+        durable = choices.draw("sqlite").whether < _DURABLE
+        self._synchronous: Synchronous = "full" if durable else "normal"
         self._stores: list[SQLiteStore] = []
         self._plain = self._store(clock)
 
     def _store(self, clock: Clock) -> SQLiteStore:
         store = SQLiteStore(
-            Path(self._folder.name, "actors.db"), clock=clock, worker=InlineWorker, patience=0.0
+            Path(self._folder.name, "actors.db"),
+            synchronous=self._synchronous,
+            clock=clock,
+            worker=InlineWorker,
+            patience=0.0,
         )
         self._stores.append(store)
         return store

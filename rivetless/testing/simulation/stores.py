@@ -15,8 +15,10 @@ from rivetless.testing.simulation.weather import Fault, menu
 from rivetless.testing.stores import WRITES, StoreWrapper
 
 if TYPE_CHECKING:
+    from rivetless.testing.simulation.choices import Choices
     from rivetless.testing.simulation.recorder import Recorder
     from rivetless.testing.simulation.vitality import Vitality
+    from rivetless.testing.simulation.weather import Weather
 
 __all__ = ["Backend", "MemoryBackend", "SimStore"]
 
@@ -97,13 +99,15 @@ class SimStore(StoreWrapper):
         return self._capabilities
 
     async def commit(self, actor_id: str, changes: Changes, *, expected: int | None) -> int:
+        if self._network is None:
+            with self._recorder.committing(self._name, actor_id, changes, expected):
+                return await self.inner.commit(actor_id, changes, expected=expected)
+
         async def call() -> int:
             version = await self.inner.commit(actor_id, changes, expected=expected)
             self._recorder.committed(self._name, actor_id, changes, version)
             return version
 
-        if self._network is None:
-            return await call()
         # A commit that moves the version, or begins a life, can take effect once only.
         again = changes.versioned and expected is not None
         return await self._network.carry(
@@ -167,12 +171,30 @@ StoreKind = Literal["memory", "sqlite", "dynamodb"]
 """Kinds of stores that can be simulated."""
 
 
-def open_backend(kind: StoreKind, clock: Clock, network: Network, recorder: Recorder) -> Backend:
-    """Return what lasts in a simulation."""
+def open_backend(
+    kind: StoreKind,
+    clock: Clock,
+    choices: Choices,
+    weather: Weather,
+    network: Network,
+    recorder: Recorder,
+) -> Backend:
+    """Return what lasts in a simulation.
+
+    Args:
+        kind: what kind of store it is.
+        clock: the right time.
+        choices: chance.
+        weather: what goes wrong.
+        network: lies between processes and their stores.
+        recorder: is told of commits.
+    """
     if kind == "memory":
         return MemoryBackend(clock, network, recorder)
     if kind == "sqlite":
         from rivetless.testing.simulation.sqlite import SQLiteBackend
 
-        return SQLiteBackend(clock, network, recorder)
-    raise ValueError(f"there is no store of kind {kind!r}")
+        return SQLiteBackend(clock, choices, network, recorder)
+    from rivetless.testing.simulation.table import DynamoDBBackend
+
+    return DynamoDBBackend(clock, choices, weather, network, recorder)

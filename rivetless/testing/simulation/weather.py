@@ -24,6 +24,9 @@ class Fault(enum.Enum):
     THROTTLED = "throttled"
     """The service says that it has no capacity just now; nothing was done."""
 
+    STALE = "stale"
+    """A reader does not see the latest changes, where the service does not promise it."""
+
     UNACKNOWLEDGED = "unacknowledged"
     """The call is made, and its answer is lost."""
 
@@ -81,27 +84,28 @@ RATES: Final[Mapping[Fault, float]] = MappingProxyType(
         Fault.DELAYED: 0.06,
         Fault.REFUSED: 0.02,
         Fault.THROTTLED: 0.03,
+        Fault.STALE: 0.6,
         Fault.UNACKNOWLEDGED: 0.03,
         Fault.VANISHED: 0.03,
-        Fault.DUPLICATED: 0.05,
+        Fault.DUPLICATED: 0.1,
         Fault.LATE: 0.03,
         Fault.GIVEN_UP: 0.06,
         Fault.DIED_BEFORE: 0.012,
         Fault.DIED_AFTER: 0.012,
-        Fault.FROZE_BEFORE: 0.012,
-        Fault.FROZE_AFTER: 0.012,
+        Fault.FROZE_BEFORE: 0.016,
+        Fault.FROZE_AFTER: 0.016,
         Fault.SKEWED: 0.5,
-        Fault.DEPLOYED: 0.3,
-        Fault.BELL_LOST: 0.15,
-        Fault.BELL_DOUBLED: 0.15,
-        Fault.BELL_LATE: 0.15,
-        Fault.PUSH_LOST: 0.03,
-        Fault.SOCKET_CUT: 0.04,
+        Fault.DEPLOYED: 0.4,
+        Fault.BELL_LOST: 0.25,
+        Fault.BELL_DOUBLED: 0.25,
+        Fault.BELL_LATE: 0.25,
+        Fault.PUSH_LOST: 0.1,
+        Fault.SOCKET_CUT: 0.08,
     }
 )
 """How often each fault happens to a call that it can happen to, in a run that has it at all."""
 
-_HAVING: Final = 0.55
+_HAVING: Final = 0.6
 """The part of all seeds that have a given fault at all."""
 
 

@@ -25,17 +25,17 @@ async def test_counters_count_whatever_happens(sim: Simulation) -> None:
     await count(sim)
 
 
-@simulate(Counter, seeds=20, stores=["sqlite"])
-async def test_counters_count_on_a_file(sim: Simulation) -> None:
+@simulate(Counter, seeds=20, stores=["sqlite", "dynamodb"])
+async def test_counters_count_on_other_stores(sim: Simulation) -> None:
     await count(sim)
 
 
-@simulate(Room, seeds=20, stores=["memory", "sqlite"])
+@simulate(Room, seeds=20, stores=["memory", "sqlite", "dynamodb"])
 async def test_what_is_heard_was_said(sim: Simulation) -> None:
     await meet(sim)
 
 
-@simulate(Bench, seeds=20, stores=["memory", "sqlite"])
+@simulate(Bench, seeds=20, stores=["memory", "sqlite", "dynamodb"])
 async def test_jobs_are_done_once(sim: Simulation) -> None:
     await work(sim)
 
@@ -86,7 +86,7 @@ for seed in range(4):
 """
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite"])
+@pytest.mark.parametrize("store", ["memory", "sqlite", "dynamodb"])
 def test_another_process_sees_the_same(store: str) -> None:
     seen = {
         subprocess.run(
