@@ -1,10 +1,12 @@
 """Forks servers: Python and all imports are there already, so that one starts in milliseconds.
 
-Run as a script it reads one job a line, as JSON: options of ``serve``, and ``speed``,
-how many times faster than the world's the server's clock runs. It answers with the process's id.
+Run as a script it reads one job a line, as JSON: options of ``serve``; ``app``, what is served;
+``speed``, how many times faster than the world's the server's clock runs; ``boto``, whether a
+DynamoDB store sends through boto3. It answers with the process's id.
 """
 
 import asyncio
+import importlib
 import json
 import os
 import signal
@@ -14,9 +16,15 @@ from collections.abc import Callable
 from subprocess import PIPE, Popen
 from typing import IO, Any, Final, Self
 
+from rivetless.aws.boto import BotoClient
+from rivetless.aws.services import DYNAMODB
 from rivetless.clock import Timer
-from tests.behaviour.actors import registry
+from rivetless.registry import Registry
+from rivetless.store.dynamodb import DynamoDBStore
 from tests.servers import ROOT, ServerProcess
+
+APPS: Final = ("tests.behaviour.actors:registry", "tests.processes.bank:registry")
+"""What is loaded before anybody asks for it."""
 
 EPOCH: Final = 1_700_000_000.0
 
@@ -40,8 +48,25 @@ class FastClock:
         return asyncio.get_running_loop().call_later(seconds / self._speed, callback)
 
 
+def load(app: str) -> Registry:
+    """Return what is served."""
+    module, _, name = app.partition(":")
+    found: Registry = getattr(importlib.import_module(module), name)
+    return found
+
+
+def through_boto(url: str) -> DynamoDBStore:
+    """Open the table of a URL, whatever the default client would be."""
+    table, _, endpoint = url.removeprefix("dynamodb:").partition("?endpoint=")
+    os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    return DynamoDBStore(table, client=BotoClient(DYNAMODB, endpoint=endpoint, region="us-east-1"))
+
+
 def run(job: dict[str, Any]) -> None:
     """Be a server until killed."""
+    registry = load(job.pop("app"))
+    if job.pop("boto", False):
+        job["store"] = through_boto(job["store"])
     speed = job.pop("speed", None)
     if speed is not None:
         job["clock"] = FastClock(speed)
@@ -50,6 +75,8 @@ def run(job: dict[str, Any]) -> None:
 
 def main() -> None:
     """Fork a server for each line."""
+    for app in APPS:
+        load(app)
     # Nobody waits for the children: the system forgets them when they end.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
@@ -107,9 +134,8 @@ class ForkedServer(ServerProcess):
 
     def launch(self) -> None:
         """Start the process without waiting for it."""
-        self.child: int | None = self.zygote.fork(
-            {"fd": self._listening.fileno(), "store": self.store, "quiet": True, **self.options}
-        )
+        job = {"app": self.app, "fd": self._listening.fileno(), "store": self.store, "quiet": True}
+        self.child: int | None = self.zygote.fork(job | self.options)
 
     def kill(self) -> None:
         """End it at once."""
