@@ -303,7 +303,7 @@ def fixed_limits() -> str:
     from rivetless.gateway import management, metadata
     from rivetless.hosts import listener, local, peers
     from rivetless.hosts.aws_lambda import http
-    from rivetless.runtime import claim, dead, schedules, waking
+    from rivetless.runtime import claim, dead, outbox, schedules, waking
 
     rows: list[tuple[str, str, str]] = [
         ("one part of a key", _bytes(keys.MAX_PART_BYTES), "`actor.key_too_large`"),
@@ -353,6 +353,16 @@ def fixed_limits() -> str:
         ("attempts at a scheduled action", str(schedules.MOST_ATTEMPTS), "a dead letter"),
         ("dead letters of an actor", str(dead.MOST_LETTERS), "the oldest make room"),
         ("wakes of an actor's own making in a row", str(waking.MAX_HOPS), "left to the sweeper"),
+        (
+            "messages of actors to each other, because of such messages, in a row",
+            f"{round(waking.MAX_HOPS / outbox.SEND)}",
+            "left to the sweeper",
+        ),
+        (
+            "how long a message to another actor is tried",
+            f"{outbox.GIVEN_UP_AFTER / 3600:g} h",
+            "a dead letter",
+        ),
         ("how long an answer is kept for a key", f"{replies.KEPT / 3600:g} h", ""),
         (
             "answer that has room in the head",
