@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from rivetless import errors
 from rivetless.gateway.outbox import Outbox
 from rivetless.runtime import records
-from rivetless.runtime.cell import CachedConn, Cell
+from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import ById, CloseConnection, Subscribe
 from rivetless.runtime.connections import Connections
 from rivetless.runtime.job import Job
 from rivetless.runtime.sweeper import ABNORMAL, BATCH, Sweeper
+from rivetless.runtime.tenure import CachedConn
 from rivetless.store.base import Changes, Collection, Host, RecordKey, StoreError
 from tests.simulation.mutants.mutant import mutant, replaced
 
