@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -129,23 +130,28 @@ def joined_commit_not_awaited() -> Plant:
 
 @mutant("A stored reply is written after the commit of what it answers.", features=("retries",))
 def reply_stored_after_commit() -> Plant:
-    right = Execution._commit
+    right = Execution._send
 
-    async def wrong(self: Execution, turn: ActorTurn, changes: Changes | None) -> None:
+    async def wrong(self: Execution, turn: ActorTurn, changes: Changes | None) -> Step | None:
         if changes is None or not changes.replies or turn.job.checkpoints:
-            await right(self, turn, changes)
-            return
-        late, rest = changes.replies, replace(changes, replies=())
-        await right(self, turn, rest)
-        runtime = self._runtime
+            return await right(self, turn, changes)
+        late, runtime = changes.replies, self._runtime
         note = Changes(
             runtime.fresh_commit_id(),
             puts=tuple(replies._record(reply) for reply in late),
             counters={"replies": len(late)},
         )
-        await runtime.commit_loose(turn.actor_id, note)
+        step = await right(self, turn, replace(changes, replies=()))
 
-    return replaced(Execution, "_commit", wrong)
+        def store(landed: Future[bool]) -> None:
+            if landed.result():
+                runtime.begin(runtime.commit_loose(turn.actor_id, note))
+
+        if step is not None:
+            step.landed.add_done_callback(store)
+        return step
+
+    return replaced(Execution, "_send", wrong)
 
 
 # -- chains --------------------------------------------------------------------------------------

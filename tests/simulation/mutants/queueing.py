@@ -248,7 +248,7 @@ def note_taken_back_when_found() -> Plant:
     features=("queues", "deaths"),
 )
 def note_taken_back_blindly() -> Plant:
-    async def wrong(self: Pump) -> bool:
+    async def wrong(self: Pump, looked: int | None = None) -> bool:
         runtime, cell = self._runtime, self._cell
         if not cell.known or cell.head is None or MARK not in cell.head.outbox:
             return True

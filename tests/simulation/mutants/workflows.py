@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rivetless.actor.queue import Delivery
 from rivetless.errors import ActorAborted
+from rivetless.runtime.flight import Flight
 from rivetless.runtime.job import digest
 from rivetless.runtime.messages import MARK
 from rivetless.runtime.timers import Timers
@@ -49,18 +50,20 @@ def step_recorded_afterwards() -> Plant:
             return await right(self, label, location, work, finish, timeout)
         attempt = _Attempt()
 
-        async def act(turn: ActorTurn) -> tuple[Outcome, None]:
+        async def act(turn: ActorTurn) -> Outcome:
             attempt.committing = False
             outcome = await self._try(turn, work, timeout)
             attempt.committing = True
-            return outcome, None
+            return outcome
 
         cause = digest("workflow", self.actor_id, location)
         outcome = await self._commit(attempt, act, label, cause, timeout)
+        await self._flight.durable()
         dirty = await self._take_dirty(label)
 
-        async def record(turn: ActorTurn) -> tuple[Outcome, Writing]:
-            return await self._write(turn.part(History), dirty, outcome, finish)
+        async def record(turn: ActorTurn) -> Outcome:
+            await turn.part(History).write(self._journal, dirty, finish(outcome))
+            return outcome
 
         return await self._commit(_Attempt(), record, label, None, None)
 
@@ -93,21 +96,20 @@ def workflow_message_recorded_afterwards() -> Plant:
         completable: bool | None,
         finish: Callable[[Sequence[Delivery]], Writing],
     ) -> list[Delivery]:
-        async def take(turn: ActorTurn) -> tuple[list[Delivery], None]:
-            found = await turn.queue.receive(
+        async def take(turn: ActorTurn) -> list[Delivery]:
+            return await turn.queue.receive(
                 names, count, timeout=0.0, signal=None, completable=completable
             )
-            return found, None
 
         found = await self._commit(_Attempt(), take, f"a wait for {location}", None, None)
         if not found:
             return found
+        await self._flight.durable()
         dirty = await self._take_dirty("history")
 
-        async def record(turn: ActorTurn) -> tuple[list[Delivery], Writing]:
-            own = finish(found)
-            await turn.part(History).write(self._journal, dirty.then(own))
-            return found, own
+        async def record(turn: ActorTurn) -> list[Delivery]:
+            await turn.part(History).write(self._journal, dirty, finish(found))
+            return found
 
         return await self._commit(_Attempt(), record, f"a wait for {location}", None, None)
 
@@ -191,3 +193,29 @@ def failed_step_not_undone() -> Plant:
         return (lambda: None) if workflow else undo
 
     return replaced(ActorTurn, "savepoint", wrong)
+
+
+@mutant(
+    "A workflow goes on although a step that it was built on has come to nothing.",
+    features=("workflows",),
+)
+def lost_step_built_on() -> Plant:
+    def wrong(self: Flight) -> None:
+        while self._ahead and self._ahead[0].landed.done():
+            self._ahead.popleft()
+
+    return replaced(Flight, "check", wrong)
+
+
+@mutant(
+    "A step that has reached outside is built on before it is durable.",
+    features=("workflows",),
+)
+def outside_step_built_on() -> Plant:
+    def wrong(self: Flight, turn: ActorTurn) -> bool:
+        if self.careful:
+            self.careful -= 1
+            return True
+        return turn.destroying or turn.sleeping
+
+    return replaced(Flight, "_waits", wrong)
