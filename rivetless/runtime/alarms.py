@@ -99,7 +99,7 @@ class Alarms:
 
     # -- sending ----------------------------------------------------------------------------------
 
-    def committed(self, actor_id: str, changes: Changes, hops: int) -> None:
+    def committed(self, actor_id: str, changes: Changes, hops: float) -> None:
         """A commit has said that a wake will be sent: send it."""
         at = changes.armed_until
         if at is KEEP or at is None:
@@ -107,8 +107,8 @@ class Alarms:
         ahead = at - self._runtime.clock.now()
         # A timer that has only come to light, behind one that is done, is no new wish.
         asked = any(is_timer_at(record, at) for record in changes.puts)
-        hops = hops + 1 if asked and ahead < SOON else 0
-        self.ring(Ring(actor_id, at if ahead > 0 else None, hops))
+        further = int(hops) + 1 if asked and ahead < SOON else 0
+        self.ring(Ring(actor_id, at if ahead > 0 else None, further))
         if self.local:
             self._runtime.hints.alarm(actor_id, at)
 

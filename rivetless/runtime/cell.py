@@ -117,7 +117,7 @@ class Cell(Gate):
         address: Address,
         store: Store,
         let_out: Callable[[Cell, str, int, int, Sequence[Effect], bool], asyncio.Future[None]],
-        committed: Callable[[str, Changes, int], None],
+        committed: Callable[[str, Changes, float, Head | None], None],
     ) -> None:
         super().__init__()
         self.definition = definition
@@ -602,7 +602,8 @@ class Cell(Gate):
         if self._chain_end in batch:
             self._chain_end = None
         if changes.armed_until is not KEEP or changes.outbox_add:
-            self._committed(actor_id, changes, max(step.hops for step in batch))
+            hops = max(step.hops for step in batch)
+            self._committed(actor_id, changes, hops, self.head)
         # What is not versioned was not fenced: the head may have moved, and somebody subscribed.
         heard = not changes.versioned or self.listened
         index = 0

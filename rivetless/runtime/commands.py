@@ -53,6 +53,7 @@ class Origin:
         chain: actor ids of the call this one is part of, outermost first.
         deadline: Unix seconds after which the host cannot deliver an answer.
         ray_id: trace id.
+        hops: how many wakes that actors made themselves led to it, sends counted as parts of one.
     """
 
     request: RequestInfo | None = None
@@ -61,6 +62,7 @@ class Origin:
     chain: tuple[str, ...] = ()
     deadline: float | None = None
     ray_id: str | None = None
+    hops: float = 0.0
 
 
 NOWHERE = Origin()

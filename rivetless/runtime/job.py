@@ -47,7 +47,7 @@ class Job:
         leased: whether it holds the actor; ``closed`` says that nothing passes through.
         calls: how many calls to other actors one run has begun.
         answered: whether a handler that had called others came to its end.
-        hops: how many wakes that actors made themselves led to it.
+        hops: how many wakes that actors made themselves led to it, sends counted as parts of one.
         checkpoints: how many commits ``save_state`` made in the present run.
         once: results of ``once``, by name.
         flight: where its turns go when they are sent, if not all is to wait until they are durable.
@@ -101,7 +101,7 @@ class Job:
         check: str = "",
         echoes: bool = False,
         cause: Job | None = None,
-        hops: int = 0,
+        hops: float = 0.0,
         flight: Flight | None = None,
     ) -> None:
         self.definition = definition
@@ -114,7 +114,7 @@ class Job:
         self.exclusive = exclusive
         self.check = check
         self.echoes = echoes
-        self.hops = hops
+        self.hops = max(hops, origin.hops)
         self.label = label
         self.created = False
         self.elsewhere = False

@@ -50,6 +50,11 @@ class LocalDispatcher:
         self._runtime = runtime
         self._namespace = namespace
 
+    @property
+    def hops(self) -> float:
+        """How many wakes that actors made themselves led to what is called."""
+        return 0.0
+
     async def call(self, call: calls.ActionCall, /) -> object:
         """Run an action and return its plain output."""
         origin = self._origin(call.origin, call.params, call.idempotency_key)
@@ -117,7 +122,7 @@ class LocalDispatcher:
         key = origin.call_key
         if key is None and idempotency_key is not None:
             key = f"i:{idempotency_key}"
-        return Origin(request, params, key, origin.chain, origin.deadline)
+        return Origin(request, params, key, origin.chain, origin.deadline, hops=self.hops)
 
 
 class TurnCaller:
@@ -152,6 +157,11 @@ class TurnDispatcher(LocalDispatcher):
     def __init__(self, turn: ActorTurn) -> None:
         super().__init__(turn.runtime, turn.address.namespace)
         self._turn = turn
+
+    @property
+    def hops(self) -> float:
+        """Those of the turn."""
+        return self._turn.job.hops
 
     async def enqueue(self, send: calls.QueueSend, /) -> calls.QueueReply:
         """Send a message to a queue."""

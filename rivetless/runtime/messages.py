@@ -44,6 +44,7 @@ class Stored:
         body: plain.
         created_at: Unix seconds.
         waiter: names who waits for the reply, if anybody does.
+        hops: how many wakes that actors made themselves led to it, sends counted as parts of one.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Stored:
     body: object
     created_at: float
     waiter: str | None
+    hops: float = 0.0
 
     @property
     def key(self) -> RecordKey:
@@ -63,16 +65,20 @@ def encode_body(body: object) -> str:
     return json.dumps(tag(body, JSON), separators=(",", ":"), ensure_ascii=False)
 
 
-def write_message(queue: str, body: str, created_at: float, waiter: str | None) -> bytes:
+def write_message(
+    queue: str, body: str, created_at: float, waiter: str | None, hops: float = 0.0
+) -> bytes:
     """Write a message down, whose body is written already."""
     head = json.dumps([queue, round(created_at * 1000), waiter], separators=(",", ":"))
-    return f"{head[:-1]},{body}]".encode()
+    last = f",{hops!r}" if hops else ""
+    return f"{head[:-1]},{body}{last}]".encode()
 
 
 def read_message(record: Record) -> Stored:
     """Read a message back."""
-    queue, created_at, waiter, body = json.loads(record.data)
-    return Stored(Append.number(record.key), queue, untag(body), created_at / 1000, waiter)
+    queue, created_at, waiter, body, *hops = json.loads(record.data)
+    number = Append.number(record.key)
+    return Stored(number, queue, untag(body), created_at / 1000, waiter, *hops)
 
 
 def failures_key(number: int) -> RecordKey:

@@ -180,7 +180,7 @@ class Pump:
             _nothing,
             label="run",
             deadline=self._runtime.clock.now() + self.patience,
-            hops=0 if self._wake is None else self._wake.hops,
+            hops=self.hops,
         )
         troubles = 0
         while True:
@@ -357,10 +357,14 @@ class Pump:
     @property
     def again(self) -> Ring | None:
         """The ring that continues it where this process does not."""
-        hops = 0 if self._wake is None else self._wake.hops
         if self._again_at is not None:
-            return Ring(self._actor_id, self._again_at, hops + 1)
-        return Ring(self._actor_id, None, hops + (1 if self._progressed else BARREN))
+            return Ring(self._actor_id, self._again_at, self.hops + 1)
+        return Ring(self._actor_id, None, self.hops + (1 if self._progressed else BARREN))
+
+    @property
+    def hops(self) -> int:
+        """How many wakes that actors made themselves led to this slice."""
+        return 0 if self._wake is None else self._wake.hops
 
     @property
     def is_late(self) -> bool:

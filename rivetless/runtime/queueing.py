@@ -82,8 +82,8 @@ class TurnQueue(Part, QueuePort):
 
     def add(self, queue: str, body: str, waiter: str | None = None) -> None:
         """Add a message whose body is written already."""
-        now = self.turn.runtime.clock.now()
-        self._sends.append(messages.write_message(queue, body, now, waiter))
+        now, hops = self.turn.runtime.clock.now(), self.turn.job.hops
+        self._sends.append(messages.write_message(queue, body, now, waiter, hops))
 
     def arrived(self, key: str, check: str) -> None:
         """Note that a send with a key arrives with this commit, which fails if it already has."""
@@ -151,6 +151,7 @@ class TurnQueue(Part, QueuePort):
         for message in found:
             stays = self._stays(message) if completable is None else completable
             (self.held if stays else self.taken)[message.number] = message
+        self.turn.job.hops = max(self.turn.job.hops, *(message.hops for message in found))
         for message in found:
             failed = await self._count_failures(message.number)
             deliveries.append(
@@ -265,7 +266,8 @@ class TurnQueue(Part, QueuePort):
                 outbox = (*outbox, messages.mark(turn.runtime.clock.now()))
         return replace(
             changes,
-            touch=changes.touch or bool(taken),
+            # A counter that may be raised twice, or not at all, needs a version to fence it.
+            touch=changes.touch or bool(taken or self._marks),
             puts=(*changes.puts, *self._arrivals, *self._reply_records(), *self._mark_records()),
             deletes=(*changes.deletes, *deletes),
             appends=(*changes.appends, *(Append(Records.MESSAGE, data) for data in sends)),

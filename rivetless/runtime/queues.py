@@ -221,7 +221,7 @@ class Queues:
     async def _deliver(self, turn: ActorTurn, queue: str, body: str, key: str, waiter: str) -> None:
         """Add a message that depends on nothing but the life, unless it has arrived before."""
         runtime, now = self._runtime, self._runtime.clock.now()
-        data = messages.write_message(queue, body, now, waiter)
+        data = messages.write_message(queue, body, now, waiter, turn.job.hops)
         definition = turn.definition
         changes = Changes(
             runtime.fresh_commit_id(),

@@ -219,6 +219,7 @@ class RunTurn(ActorTurn):
         if received:
             numbers = ",".join(str(message.number) for message in received)
             self._unit_id = digest("message", self.actor_id, numbers)
+        self.job.hops = self._pump.hops
         self.job.begin_unit(self.runtime.clock.now() + self._pump.patience)
 
     @property

@@ -566,12 +566,12 @@ class Runtime:
                 raise Duplicate("another has made what was to be absent") from None
             if not verdict.applied:
                 raise errors.make("actor.outcome_unknown") from None
-        self._committed(actor_id, changes, 0)
+        self._committed(actor_id, changes, 0.0, None)
 
-    def _committed(self, actor_id: str, changes: Changes, hops: int) -> None:
+    def _committed(self, actor_id: str, changes: Changes, hops: float, head: Head | None) -> None:
         """Do for others what a commit has promised: wakes, and what is in the outbox."""
         self.alarms.committed(actor_id, changes, hops)
-        self.outgoings.committed(actor_id, changes, hops)
+        self.outgoings.committed(actor_id, changes, head)
 
     async def _wake(self, wake: Wake) -> None:
         try:

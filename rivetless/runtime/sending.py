@@ -10,9 +10,11 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from rivetless.client import calls
-from rivetless.keys import Address
+from rivetless.errors import ActorError
+from rivetless.keys import Address, partition_of_address, split_actor_id
 from rivetless.protocol.values import JSON, tag, untag
 from rivetless.runtime.commands import ById, ByKey, Origin, SendMessage
+from rivetless.runtime.outbox import RefusedError
 
 if TYPE_CHECKING:
     from rivetless.runtime.outbox import Dispatch
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 SEND: Final = "send"
 """The kind of these entries of the outbox."""
+
+REFUSALS: Final = frozenset(
+    {"actor.validation_error", "actor.invalid_request", "auth.forbidden", "queue.message_too_large"}
+)
+"""What says that the message itself is at fault: the receiver would not take it later either."""
 
 
 def write_send(namespace: str, send: calls.QueueSend) -> bytes:
@@ -43,8 +50,19 @@ def read_send(entry: Dispatch) -> SendMessage:
     else:
         name, key, create, given = where
         target = ByKey(Address(namespace, name, tuple(key)), create=create, input=untag(given))
-    origin = Origin(params=untag(params), call_key=f"o:{entry.id}")
+    origin = Origin(params=untag(params), call_key=f"o:{entry.id}", hops=entry.hops)
     return SendMessage(target, queue, untag(body), origin=origin)
+
+
+def receiver_of(entry: Dispatch) -> str:
+    """Name the actor that a message is for, whether it is addressed by its key or its id."""
+    namespace, where, *_ = json.loads(entry.body)
+    try:
+        if len(where) == 1:
+            return split_actor_id(where[0]).partition
+        return partition_of_address(Address(namespace, where[0], tuple(where[1])))
+    except (ValueError, ActorError):
+        return str(where)  # there can be no such actor; it is refused when it is sent
 
 
 class Sending:
@@ -52,7 +70,12 @@ class Sending:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        runtime.outgoings.handle(SEND, self._deliver)
+        runtime.outgoings.handle(SEND, self._deliver, receiver=receiver_of)
 
     async def _deliver(self, entry: Dispatch) -> None:
-        await self._runtime.dispatch(read_send(entry))
+        try:
+            await self._runtime.dispatch(read_send(entry))
+        except ActorError as error:
+            if error.name in REFUSALS:
+                raise RefusedError(error) from error
+            raise

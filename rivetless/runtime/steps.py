@@ -43,7 +43,7 @@ class Step:
     Attributes:
         changes: what it writes.
         effects: what it lets out once it is durable.
-        hops: how many wakes that actors made themselves led to it.
+        hops: how many wakes that actors made themselves led to it, sends counted as parts of one.
         deadline: Unix seconds until which somebody waits for it; ``None`` if nobody has said.
         begins_tenure: it holds what ``on_wake`` did, so the actor wakes again if it is lost.
         sent: tick at which its commit was sent to the store.
@@ -68,7 +68,7 @@ class Step:
         effects: Sequence[Effect] = (),
         *,
         begins_tenure: bool = False,
-        hops: int = 0,
+        hops: float = 0.0,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.changes = changes

@@ -244,7 +244,7 @@ class Timers(Part):
         if not (self._added and self._behind) or alarm is None or alarm > now:
             return
         at = min(timer.at for timer in self._added.values())
-        hops = turn.job.hops + 1 if at - now < SOON else 0
+        hops = int(turn.job.hops) + 1 if at - now < SOON else 0
         runtime.alarms.ring(Ring(turn.actor_id, at if at > now else None, hops))
 
     def committed(self) -> None:
