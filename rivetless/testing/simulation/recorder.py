@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from hashlib import blake2b
 from typing import Final
 
-from rivetless.store.base import Changes
+from rivetless.store.base import KEEP, Changes
 from rivetless.testing.simulation.history import History, Subject
 from rivetless.testing.simulation.trace import Trace
 
@@ -52,7 +52,7 @@ class Recorder:
         self._history.commit(
             subject, actor_id, version, changes.commit_id, digest=digest, process=process
         )
-        self._trace.add(process, "commits %s version %d", subject, version)
+        self._trace.add(process, "commits %s%s", subject, _Written(changes, version))
 
     @contextmanager
     def committing(
@@ -77,3 +77,35 @@ class Recorder:
             yield
         finally:
             _UNDER_WAY.reset(token)
+
+
+class _Written:
+    """What a commit wrote, as text that is made only when somebody reads it."""
+
+    __slots__ = ("_changes", "_version")
+
+    def __init__(self, changes: Changes, version: int) -> None:
+        self._changes = changes
+        self._version = version
+
+    def __str__(self) -> str:
+        changes = self._changes
+        parts = [
+            name
+            for name, there in (
+                ("created", changes.create is not None),
+                ("state", changes.state is not KEEP),
+                ("alarm", changes.alarm is not KEEP),
+                ("lease", changes.lease is not KEEP),
+                ("destroyed", changes.destroyed_at is not None),
+            )
+            if there
+        ]
+        parts += [f"reply {reply.key[:12]}" for reply in changes.replies]
+        parts += [f"+{record.collection.name.lower()}" for record in changes.puts]
+        parts += [f"+{append.collection.name.lower()}" for append in changes.appends]
+        parts += [f"-{key.collection.name.lower()}" for key in changes.deletes]
+        parts += [f"outbox +{entry.id}" for entry in changes.outbox_add]
+        parts += [f"outbox -{entry}" for entry in changes.outbox_clear]
+        text = f": {', '.join(parts)}" if parts else ""
+        return f" version {self._version}{text}" if changes.versioned else text

@@ -310,7 +310,7 @@ class Simulation:
         """Have a process that died replaced after a while."""
         if self._closing:
             return
-        self.world.trace.add(process.name, "dies")
+        self.world.trace.add(process.name, "dies" if process.open else "ends")
         task = self.world.loop.create_task(self._replace(slot, generation + 1))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)

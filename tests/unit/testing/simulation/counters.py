@@ -29,6 +29,19 @@ class Counter(Actor[Count]):
         return self.state.value
 
 
+class OldCounter(Actor[Count], name="counter"):
+    """What ``Counter`` was in the version before: it had no ``put``."""
+
+    @action
+    async def add(self, amount: int) -> int:
+        self.state.value += amount
+        return self.state.value
+
+    @action
+    async def get(self) -> int:
+        return self.state.value
+
+
 async def count(sim: Simulation, *, clients: int = 3, calls: int = 8) -> None:
     """Let clients add, and see whether the sum is one that can be."""
 

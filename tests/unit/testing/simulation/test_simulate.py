@@ -14,7 +14,12 @@ from rivetless.testing.simulation.choices import Plan
 from rivetless.testing.simulation.decorator import check_seed
 from rivetless.testing.simulation.runs import run
 from rivetless.testing.simulation.simulation import Deployment
-from tests.unit.testing.simulation.counters import Counter, count, count_badly
+from tests.unit.testing.simulation.counters import (
+    Counter,
+    OldCounter,
+    count,
+    count_badly,
+)
 from tests.unit.testing.simulation.meeting import Bench, Room, meet, work
 
 DEPLOYMENT = Deployment(actors=[Counter])
@@ -38,6 +43,24 @@ async def test_what_is_heard_was_said(sim: Simulation) -> None:
 @simulate(Bench, seeds=20, stores=["memory", "sqlite", "dynamodb"])
 async def test_jobs_are_done_once(sim: Simulation) -> None:
     await work(sim)
+
+
+@simulate(Counter, seeds=20, older=[OldCounter])
+async def test_two_versions_share_their_actors(sim: Simulation) -> None:
+    await count(sim)
+
+
+def test_both_versions_answer() -> None:
+    async def scenario(sim: Simulation) -> None:
+        for _ in range(12):
+            await sim.attempt(sim.client.get_or_create(Counter, "a").put(1))
+
+    deployment = Deployment(actors=[Counter], older=[OldCounter], faults={})
+    done = run(scenario, deployment, Plan(seed=2))
+    assert {str(one.outcome) for one in done.history.operations} == {
+        "None",
+        "refused (actor.action_not_found)",
+    }
 
 
 @simulate(Counter, seeds=2)
