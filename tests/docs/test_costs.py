@@ -112,7 +112,7 @@ async def test_creation_and_state(rig: Rig, store: CountingStore) -> None:
         ("get_alone", (0, 2)),
         ("save", (0, 2)),
         ("add_once", (0, 3)),
-        ("renew", (2, 0)),
+        ("renew", (1, 0)),
     ],
 )
 async def test_in_addition(
