@@ -476,9 +476,7 @@ class Cell(Gate):
         return batch
 
     async def _commit(self, batch: list[Step]) -> None:
-        changes = batch[0].changes
-        for step in batch[1:]:
-            changes = merge(changes, step.changes)
+        changes = merge(*(step.changes for step in batch))
         head = self.head
         if changes.create is not None and self._newborn is not None:
             actor_id, expected = self._newborn, 0

@@ -483,9 +483,8 @@ class ActorTurn:
         state = self.new_state()
         conn_states = self.presence.changed()
         opened = {r.key for r in self.puts if r.collection is Collection.CONNECTION}
-        first_listens = not self.cell.counter(LISTENED) and any(
-            r.collection is Collection.SUBSCRIPTION for r in self.puts
-        )
+        subscribes = any(r.collection is Collection.SUBSCRIPTION for r in self.puts)
+        first_listens = subscribes and not self.cell.counter(LISTENED)
         touch = self.touch or first_listens or any(r.key not in opened for r in conn_states)
         puts = (*self.puts, *conn_states) if conn_states else tuple(self.puts)
         destroying = last and self.destroying

@@ -218,7 +218,7 @@ class Creation:
 
 @frozen
 class Changes:
-    """Everything one commit writes. Frozen; two of them merge into one (``changes.merge``).
+    """Everything one commit writes. Frozen; several merge into one (``changes.merge``).
 
     The first group of fields is *versioned*: a commit that sets any of them names the version it
     was prepared on and moves it. The second group is *commutative*: it may also be committed

@@ -11,66 +11,100 @@ from rivetless.store.base import (
     RECORD_FORMAT,
     Append,
     Changes,
+    Collection,
     Head,
+    Keep,
+    Lease,
+    Outgoing,
     Record,
     RecordKey,
 )
 
+_Name = tuple[Collection, bytes]
 
-def merge(first: Changes, second: Changes) -> Changes:
-    """Return one ``Changes`` that has the effect of ``first`` and then ``second``.
 
-    The commit id is the second's. Of two values for the same thing the second's wins; a record
-    put by the first and deleted by the second is only deleted. Applying the result differs from
-    applying the two by its versions and commit ids only. It is refused where one of the two would
-    be; limits of counters are held against what the two add together.
+def merge(*several: Changes) -> Changes:
+    """Return one ``Changes`` that has the effect of all, one after the other.
+
+    The commit id is the last one's. Of two values for the same thing the later wins; a record that
+    is put and then deleted is only deleted. Applying the result differs from applying each by its
+    versions and commit ids only. It is refused where one of them would be; limits of counters are
+    held against what all add together.
     """
-    touched = {(r.collection, r.key) for r in second.puts}
-    touched.update((r.collection, r.key) for r in second.deletes)
-    counters = dict(first.counters)
-    for name, amount in second.counters.items():
-        counters[name] = counters.get(name, 0) + amount
-    cleared = set(second.outbox_clear)
-    versions = [c.code_version or 0 for c in (first, second) if c.versioned]
+    if len(several) == 1:
+        return several[0]
+    puts: dict[_Name, Record] = {}
+    deletes: dict[_Name, RecordKey] = {}
+    absent: list[RecordKey] = []
+    outbox: list[Outgoing] = []
+    counters: dict[str, int] = {}
+    at_most: dict[str, int] = {}
+    create, destroyed_at = None, None
+    state: bytes | Keep | None = KEEP
+    alarm: float | Keep | None = KEEP
+    lease: Lease | Keep | None = KEEP
+    armed_until: float | Keep | None = KEEP
+    touch, code_version = False, 0
+    for one in several:
+        if one.absent:
+            absent += _still_absent(puts, deletes, absent, one.absent)
+        for key in one.deletes:
+            puts.pop((key.collection, key.key), None)
+            deletes.pop((key.collection, key.key), None)
+        for record in one.puts:
+            puts.pop((record.collection, record.key), None)
+            deletes.pop((record.collection, record.key), None)
+        deletes.update(((key.collection, key.key), key) for key in one.deletes)
+        puts.update(((record.collection, record.key), record) for record in one.puts)
+        if one.outbox_clear:
+            outbox = [entry for entry in outbox if entry.id not in one.outbox_clear]
+        outbox += one.outbox_add
+        for name, amount in one.counters.items():
+            counters[name] = counters.get(name, 0) + amount
+        for name, limit in one.at_most.items():
+            at_most[name] = min(limit, at_most.get(name, limit))
+        create = create or one.create
+        state = state if one.state is KEEP else one.state
+        alarm = alarm if one.alarm is KEEP else one.alarm
+        lease = lease if one.lease is KEEP else one.lease
+        armed_until = armed_until if one.armed_until is KEEP else one.armed_until
+        destroyed_at = destroyed_at if one.destroyed_at is None else one.destroyed_at
+        touch = touch or one.touch
+        if one.code_version and one.versioned:
+            code_version = max(code_version, one.code_version)
     return Changes(
-        commit_id=second.commit_id,
-        create=first.create or second.create,
-        state=first.state if second.state is KEEP else second.state,
-        alarm=first.alarm if second.alarm is KEEP else second.alarm,
-        lease=first.lease if second.lease is KEEP else second.lease,
-        replies=(*first.replies, *second.replies)[-RECENT_REPLIES:],
-        destroyed_at=first.destroyed_at if second.destroyed_at is None else second.destroyed_at,
-        code_version=max(versions, default=0) or None,
-        touch=first.touch or second.touch,
-        puts=(*(r for r in first.puts if (r.collection, r.key) not in touched), *second.puts),
-        deletes=(
-            *(r for r in first.deletes if (r.collection, r.key) not in touched),
-            *second.deletes,
-        ),
-        appends=(*first.appends, *second.appends),
-        outbox_add=(*(o for o in first.outbox_add if o.id not in cleared), *second.outbox_add),
-        outbox_clear=(*first.outbox_clear, *second.outbox_clear),
+        commit_id=several[-1].commit_id,
+        create=create,
+        state=state,
+        alarm=alarm,
+        lease=lease,
+        replies=tuple(reply for one in several for reply in one.replies)[-RECENT_REPLIES:],
+        destroyed_at=destroyed_at,
+        code_version=code_version or None,
+        touch=touch,
+        puts=tuple(puts.values()),
+        deletes=tuple(deletes.values()),
+        appends=tuple(append for one in several for append in one.appends),
+        outbox_add=tuple(outbox),
+        outbox_clear=tuple(id for one in several for id in one.outbox_clear),
         counters=counters,
-        armed_until=first.armed_until if second.armed_until is KEEP else second.armed_until,
-        absent=(*first.absent, *_still_absent(first, second.absent)),
-        at_most=_lowest(first.at_most, second.at_most),
+        armed_until=armed_until,
+        absent=tuple(absent),
+        at_most=at_most,
     )
 
 
-def _lowest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    limits = dict(one)
-    for name, limit in other.items():
-        limits[name] = min(limit, limits.get(name, limit))
-    return limits
-
-
-def _still_absent(first: Changes, wanted: Sequence[RecordKey]) -> Iterator[RecordKey]:
-    """Return what has to be absent before ``first`` so that ``wanted`` is absent after it."""
-    made = {(r.collection, r.key) for r in first.puts}
-    known = {(r.collection, r.key) for r in (*first.deletes, *first.absent)}
+def _still_absent(
+    puts: Mapping[_Name, Record],
+    deletes: Mapping[_Name, RecordKey],
+    absent: Sequence[RecordKey],
+    wanted: Sequence[RecordKey],
+) -> Iterator[RecordKey]:
+    """Return what has to be absent before all so far so that ``wanted`` is absent after it."""
+    known = {*deletes, *((name.collection, name.key) for name in absent)}
     for name in wanted:
         where = (name.collection, name.key)
-        if where in made:
+        if where in puts:
             yield from (name, name)  # it cannot be
         elif where not in known:
             yield name

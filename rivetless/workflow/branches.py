@@ -96,10 +96,11 @@ def _opened(ctx: WorkflowContext, name: str, kind: str, names: list[str]) -> Ent
 
 async def _stopped(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Cancel what is still running, and return when it has ended."""
-    for task in tasks:
+    left = [task for task in tasks if not task.done()]
+    for task in left:
         task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+    if left:
+        await asyncio.wait(left)
     for task in tasks:
         _error(task)  # looked at, so that nobody is warned of it
 
@@ -129,7 +130,7 @@ async def join(ctx: WorkflowContext, name: str, branches: Mapping[str, Branch[T]
             _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
             _raise_passing(tasks.values())
     finally:
-        await _stopped([task for task in tasks.values() if not task.done()])
+        await _stopped(tasks.values())
     found = {one: _error(task) for one, task in tasks.items()}
     left = in_order([error for error in found.values() if error is not None])
     if left is not None:
@@ -167,10 +168,10 @@ async def race(ctx: WorkflowContext, name: str, branches: Mapping[str, Branch[T]
             _raise_passing(tasks.values())
             won = next((one for one, task in tasks.items() if _succeeded(task)), None)
     finally:
-        left = [one for one, task in tasks.items() if not task.done()]
-        for one in left:
-            signals[one].fire("lost")
-        await _stopped([tasks[one] for one in left])
+        for one, task in tasks.items():
+            if not task.done():
+                signals[one].fire("lost")
+        await _stopped(tasks.values())
     errors = {one: _error(task) for one, task in tasks.items()}
     if won is None:
         passing = in_order([error for error in errors.values() if error is not None])

@@ -106,16 +106,6 @@ def read_json(value: Any) -> object:
     return untag(json.loads(json.dumps(value)))
 
 
-_FIELDS: Final = (
-    ("completed_at", "done"),
-    ("attempts", "n"),
-    ("failure", "why"),
-    ("value", "value"),
-    ("at", "at"),
-    ("rolled_back", "back"),
-)
-
-
 def entry_data(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON; what is as usual is left out."""
     data: dict[str, Any] = {
@@ -124,10 +114,18 @@ def entry_data(entry: Entry) -> dict[str, Any]:
         "seq": entry.seq,
         "began": entry.created_at,
     }
-    for name, short in _FIELDS:
-        value = getattr(entry, name)
-        if value or (value is not None and name == "value"):
-            data[short] = value
+    if entry.completed_at:
+        data["done"] = entry.completed_at
+    if entry.attempts:
+        data["n"] = entry.attempts
+    if entry.failure:
+        data["why"] = entry.failure
+    if entry.value is not None:
+        data["value"] = entry.value
+    if entry.at:
+        data["at"] = entry.at
+    if entry.rolled_back:
+        data["back"] = True
     if entry.error is not None:
         error = entry.error
         data["error"] = [error.name, error.message, plain_json(error.metadata)]
@@ -153,9 +151,12 @@ def read_data(location: str, data: dict[str, Any]) -> Entry:
     )
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def entry_bytes(entry: Entry) -> bytes:
     """Write an entry down."""
-    return json.dumps(entry_data(entry), separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(entry_data(entry)).encode()
 
 
 def entry_key(location: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -61,6 +62,7 @@ class Retrying:
     on_timeout: bool
 
     @classmethod
+    @lru_cache(maxsize=256)
     def read(
         cls,
         retries: int,
@@ -83,10 +85,9 @@ class Retrying:
             raise ValueError("`retries`, `backoff`, `max_backoff` and `timeout` are not below 0.")
         return cls(retries, seconds[0], seconds[1], jitter, seconds[2] or None, on_timeout)
 
-    def pause(self, attempt: int, part: Callable[[], float]) -> float:
-        """Return the seconds after an attempt that has failed."""
-        seconds = min(self.max_backoff, self.backoff * 2.0 ** min(attempt, 64))
-        return seconds * part() if self.jitter else seconds
+    def pause(self, attempt: int, part: float) -> float:
+        """Return the seconds after an attempt that has failed, or a part of them."""
+        return part * min(self.max_backoff, self.backoff * 2.0 ** min(attempt, 64))
 
 
 async def run(
@@ -140,9 +141,8 @@ async def _attempt(
         result = await unwrapped(method(actor, *args))
         return values.encode(schema, result, f"What the step `{name}` returns")
 
-    base = old or engine.new_entry(location, "step", "pending")
-    begun = replace(base, attempts=base.attempts + 1, completed_at=None, at=None)
-    part = port.jitter()
+    begun = old or engine.new_entry(location, "step", "pending")
+    part = port.jitter() if how.jitter else 1.0
 
     def finish(outcome: Outcome) -> Writing:
         return Writing().put(_outcome(begun, outcome, how, port.now(), part), old)
@@ -158,10 +158,13 @@ async def _attempt(
 
 
 def _outcome(begun: Entry, outcome: Outcome, how: Retrying, now: float, part: float) -> Entry:
-    """Return what is remembered of an attempt."""
+    """Return what is remembered of one more attempt."""
+    attempts = begun.attempts + 1
     if outcome.error is None and not outcome.timed_out:
         value = values.stored(outcome.value)
-        return replace(begun, status="completed", completed_at=now, value=value, error=None)
+        where, seq, since = begun.location, begun.seq, begun.created_at
+        return Entry(where, "step", "completed", seq, since, now, attempts, value=value)
+    begun = replace(begun, attempts=attempts, completed_at=None, at=None)
     kind: FailureKind | None = None
     if outcome.timed_out:
         error = ErrorInfo("StepTimeoutError", f"no result within {how.timeout} s")
@@ -173,11 +176,11 @@ def _outcome(begun: Entry, outcome: Outcome, how: Retrying, now: float, part: fl
             kind = "rollback"
         elif isinstance(outcome.error, CriticalError):
             kind = "critical"
-    if kind is None and begun.attempts > how.retries:
+    if kind is None and attempts > how.retries:
         kind = "exhausted"
     if kind is not None:
         return replace(begun, status="failed", completed_at=now, error=error, failure=kind)
-    at = whole(now + how.pause(begun.attempts, lambda: part))
+    at = whole(now + how.pause(attempts, part))
     return replace(begun, status="pending", error=error, at=at)
 
 

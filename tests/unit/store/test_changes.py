@@ -50,9 +50,7 @@ def test_merged_changes_do_what_each_would(steps: list[Changes]) -> None:
         head = apply(head, ID, step, version)
         records_after(records, step)
 
-    together = steps[0]
-    for step in steps[1:]:
-        together = merge(together, step)
+    together = merge(*steps)
     grouped: dict[tuple[str, bytes], Record] = {}
     records_after(grouped, together)
     assert forget(apply(NEWBORN, ID, together, 2)) == forget(head)
@@ -73,18 +71,18 @@ def test_merged_changes_are_refused_where_one_would_be(
         names = [(name.collection, name.key) for name in changes.absent]
         return len(set(names)) == len(names) and records.keys().isdisjoint(names)
 
-    records, together, taken = dict(before), steps[0], True
+    records, taken = dict(before), True
     for step in steps:
         taken = taken and absent(step, records)
         records_after(records, step)
-        together = together if step is steps[0] else merge(together, step)
-    assert absent(together, before) == taken
+    assert absent(merge(*steps), before) == taken
 
 
 @given(some_changes, some_changes, some_changes)
 def test_merging_is_associative(one: Changes, two: Changes, three: Changes) -> None:
     left, right = merge(merge(one, two), three), merge(one, merge(two, three))
     assert apply(NEWBORN, ID, left, 2) == apply(NEWBORN, ID, right, 2)
+    assert left == right == merge(one, two, three)
 
 
 def test_a_creation_takes_what_follows_with_it() -> None:
