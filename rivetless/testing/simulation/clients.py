@@ -77,6 +77,11 @@ class Entrance:
             f"{type(command).__name__} to {process.name}",
         )
 
+    def skip(self, client: str) -> None:
+        """Pass over the decisions of a request that is not made: later ones stay what they are."""
+        self._world.choices.next(f"{client} route")
+        self._world.choices.next(f"{client} {REQUEST.name}")
+
     async def reach(
         self, client: str, port: Port, call: Callable[[], Awaitable[T]], what: object = ""
     ) -> T:
@@ -178,6 +183,7 @@ class SimDispatcher(LocalDispatcher):
         world, client = self._world, CLIENT.get()
         name = f"{client}#{world.choices.next(f'{client} operation')}"
         if name in world.choices.plan.skipped:
+            self._entrance.skip(client)
             raise refused()
         world.network.calls.append(name)
         subject = _subject(target)

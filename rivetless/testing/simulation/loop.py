@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, cast
 
 __all__ = ["Deadlock", "Runaway", "SimLoop"]
 
-MOST_STEPS: Final = 500_000
+MOST_STEPS: Final = 200_000
 """Passes of the loop after which a run counts as one that does not end."""
 
 _DONE: Final[Sequence[Any]] = ()
@@ -43,7 +43,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._selector = self
         self.steps = 0
         self.blocked: Callable[[], str] = str
-        """Says what waits, for the message of a deadlock."""
+        """Says what waits, for the messages of these errors."""
 
     def time(self) -> float:
         """Return the virtual time, in seconds since the beginning."""
@@ -54,7 +54,10 @@ class SimLoop(asyncio.BaseEventLoop):
         self.steps += 1
         if self.steps > MOST_STEPS:
             self.steps = 0
-            raise Runaway(f"{MOST_STEPS} passes of the event loop, and no end")
+            raise Runaway(
+                f"{MOST_STEPS} passes of the event loop, {self._now:.0f} virtual seconds, and no "
+                f"end. {self.blocked()}".rstrip()
+            )
         if timeout is None:
             raise Deadlock(f"nothing can run, and no timer is set. {self.blocked()}".rstrip())
         if timeout > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -13,22 +14,28 @@ __all__ = ["MOST_RUNS", "shrink"]
 
 T = TypeVar("T")
 
-MOST_RUNS: Final = 300
+MOST_RUNS: Final = 400
 """How many runs may be made to shrink one."""
+
+MOST_SECONDS: Final = 8.0
+"""Seconds that may be spent on it: whoever waits for a test wants to see something."""
 
 
 class _Search:
     """Tries smaller plans, and keeps the smallest run that fails as the first one did."""
 
-    def __init__(self, failed: Run, again: Callable[[Plan], Run], most: int) -> None:
+    def __init__(
+        self, failed: Run, again: Callable[[Plan], Run], most: int, seconds: float
+    ) -> None:
         self.best = failed
         self._kind = type(failed.failure)
         self._again = again
         self._left = most
+        self._end = time.monotonic() + seconds
 
     def fails(self, plan: Plan) -> bool:
         """Try a plan; keep it if it fails in the same way."""
-        if self._left <= 0:
+        if self._left <= 0 or time.monotonic() > self._end:
             return False
         self._left -= 1
         tried = self._again(plan)
@@ -38,15 +45,22 @@ class _Search:
         return True
 
 
-def shrink(failed: Run, again: Callable[[Plan], Run], *, most: int = MOST_RUNS) -> Run:
+def shrink(
+    failed: Run,
+    again: Callable[[Plan], Run],
+    *,
+    most: int = MOST_RUNS,
+    seconds: float = MOST_SECONDS,
+) -> Run:
     """Return the smallest run found that fails as ``failed`` does.
 
     Args:
         failed: a run that failed.
         again: makes a run of a plan.
         most: how many runs to make.
+        seconds: how long to go on, in real time.
     """
-    search = _Search(failed, again, most)
+    search = _Search(failed, again, most, seconds)
     plan = replace(failed.plan, faults=frozenset(failed.faults))
     if not search.fails(plan):
         return failed  # what happens does not depend on the plan alone: leave it as it is

@@ -134,9 +134,11 @@ class Simulation:
         self._remains = Remains(self.world.backend, deployment.actors, deployment.namespace)
         self._resident = self._choose_resident(store)
         self._started: list[asyncio.Task[Outcome]] = []
+        self._playing: dict[str, asyncio.Task[Outcome]] = {}
         self._replacing: set[asyncio.Task[None]] = set()
         self._clients = 0
         self._closing = False
+        loop.blocked = self.waiting
 
     @staticmethod
     def current() -> Simulation:
@@ -192,6 +194,7 @@ class Simulation:
         context.run(CLIENT.set, name)
         task = self.world.loop.create_task(self._play(name, program), context=context)
         self._started.append(task)
+        self._playing[name] = task
         return task
 
     async def _play(self, name: str, program: Coroutine[Any, Any, object]) -> Outcome:
@@ -212,6 +215,11 @@ class Simulation:
         other error fails the test.
         """
         return list(await asyncio.gather(*map(self.start, programs)))
+
+    def waiting(self) -> str:
+        """Say which clients have not come to their end."""
+        names = [name for name, task in self._playing.items() if not task.done()]
+        return f"These clients have not ended: {', '.join(names)}." if names else ""
 
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from rivetless import ActorError
 from rivetless.testing.simulation import Simulation, SimulationFailure, simulate
 from rivetless.testing.simulation.choices import Plan
 from rivetless.testing.simulation.decorator import check_seed
+from rivetless.testing.simulation.loop import Runaway
 from rivetless.testing.simulation.runs import run
 from rivetless.testing.simulation.simulation import Deployment
 from tests.unit.testing.simulation.counters import (
@@ -122,3 +125,35 @@ def test_another_process_sees_the_same(store: str) -> None:
     }
     assert len(seen) == 1
     assert len(seen.pop()) > 10_000
+
+
+def test_a_client_that_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rivetless.testing.simulation.loop.MOST_STEPS", 2000)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def scenario(sim: Simulation) -> None:
+        await sim.run(sim.sleep(1), hang())
+
+    failure = run(scenario, DEPLOYMENT, Plan(seed=1)).failure
+    assert isinstance(failure, Runaway)
+    assert "These clients have not ended: c2." in str(failure)
+
+
+def test_what_an_actor_answers_fails_a_client_that_does_not_expect_it() -> None:
+    async def ask() -> None:
+        await Simulation.current().client.get(Counter, "nobody").get()
+
+    async def scenario(sim: Simulation) -> None:
+        await sim.run(ask())
+
+    deployment = Deployment(actors=[Counter], faults={})
+    failure = run(scenario, deployment, Plan(seed=1)).failure
+    assert isinstance(failure, ActorError)
+    assert failure.name == "actor.not_found"
+
+
+def test_there_is_no_current_simulation_elsewhere() -> None:
+    with pytest.raises(LookupError):
+        Simulation.current()

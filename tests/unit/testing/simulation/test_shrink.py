@@ -1,0 +1,69 @@
+"""Shrinking leaves what a failure needs, and nothing else."""
+
+from __future__ import annotations
+
+from rivetless.testing.simulation import Simulation
+from rivetless.testing.simulation.choices import Plan
+from rivetless.testing.simulation.runs import Run, run
+from rivetless.testing.simulation.shrink import shrink
+from rivetless.testing.simulation.simulation import Deployment
+from rivetless.testing.simulation.weather import Fault
+from tests.unit.testing.simulation.counters import Counter, count_badly
+
+DEPLOYMENT = Deployment(actors=[Counter])
+
+
+async def twice_unknown(sim: Simulation) -> None:
+    """Fail where two calls of one client were left unanswered."""
+
+    async def add() -> None:
+        for _ in range(8):
+            await sim.attempt(sim.client.get_or_create(Counter, "a").add(1))
+
+    await sim.run(add(), add(), add())
+    open_calls = [one for one in sim.history.operations if not one.ok and not one.refused]
+    if len({one.client for one in open_calls}) < len(open_calls):
+        raise LookupError("found")
+
+
+def again(plan: Plan) -> Run:
+    return run(twice_unknown, DEPLOYMENT, plan)
+
+
+def failing_seed() -> Run:
+    return next(done for seed in range(50) if (done := again(Plan(seed=seed))).failure)
+
+
+def test_two_faults_and_two_calls_are_left() -> None:
+    failed = failing_seed()
+    smallest = shrink(failed, again, seconds=60)
+    assert isinstance(smallest.failure, LookupError)
+    assert len(smallest.faults) == 2 < len(failed.faults)
+    assert len(smallest.history.operations) == 2
+    assert smallest.plan.steady
+    assert not {Fault.SKEWED, Fault.DEPLOYED} & set(smallest.counts)
+
+
+def test_the_smallest_run_is_what_its_plan_gives() -> None:
+    smallest = shrink(failing_seed(), again, seconds=60)
+    assert str(again(smallest.plan).trace) == str(smallest.trace)
+
+
+def test_no_more_is_done_than_was_asked_for() -> None:
+    failed, runs = failing_seed(), 0
+
+    def counted(plan: Plan) -> Run:
+        nonlocal runs
+        runs += 1
+        return again(plan)
+
+    shrink(failed, counted, most=7)
+    assert runs == 7
+    runs = 0
+    assert shrink(failed, counted, seconds=-1) is failed
+    assert runs == 0
+
+
+def test_what_does_not_fail_again_is_left_as_it_is() -> None:
+    failed = run(count_badly, DEPLOYMENT, Plan(seed=0))
+    assert shrink(failed, again) is failed
