@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -118,6 +118,7 @@ class Bank:
         self._doors = doors
         self._accounts = accounts
         self._random = random.Random(seed)
+        self._ends = False
         self.done: list[Order] = []
         self.tries = 0
         self.refusals: Counter[str] = Counter()
@@ -126,6 +127,16 @@ class Bank:
         """Draw some orders."""
         return [self._order(f"t{number}") for number in range(count)]
 
+    def endless(self) -> Iterator[Order]:
+        """Draw orders until ``end`` is called."""
+        numbers = itertools.count()
+        while not self._ends:
+            yield self._order(f"t{next(numbers)}")
+
+    def end(self) -> None:
+        """Let callers finish what they have begun."""
+        self._ends = True
+
     def _order(self, name: str) -> Order:
         draw = self._random
         payer, payee = draw.sample(range(self._accounts), 2)
@@ -133,7 +144,7 @@ class Bank:
         actions = ("pay", "post") if payer < payee else ("post",)
         return Order(name, payer, payee, draw.randrange(1, 100), draw.choice(actions))
 
-    async def carry_out(self, orders: Sequence[Order], callers: int) -> None:
+    async def carry_out(self, orders: Iterable[Order], callers: int) -> None:
         """Carry orders out, some at a time."""
         waiting = iter(orders)
 

@@ -23,7 +23,11 @@ from rivetless.registry import Registry
 from rivetless.store.dynamodb import DynamoDBStore
 from tests.servers import ROOT, ServerProcess
 
-APPS: Final = ("tests.behaviour.actors:registry", "tests.processes.bank:registry")
+APPS: Final = (
+    "tests.behaviour.actors:registry",
+    "tests.processes.bank:registry",
+    "tests.processes.vault:registry",
+)
 """What is loaded before anybody asks for it."""
 
 EPOCH: Final = 1_700_000_000.0
@@ -142,6 +146,16 @@ class ForkedServer(ServerProcess):
         if self.child is not None:
             os.kill(self.child, signal.SIGKILL)
             self.child = None
+
+    def freeze(self) -> None:
+        """Stop it where it is, as a hypervisor does."""
+        assert self.child is not None
+        os.kill(self.child, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on, as if no time had passed."""
+        assert self.child is not None
+        os.kill(self.child, signal.SIGCONT)
 
     def stop(self) -> None:
         """End it at once, too: nothing waits for a polite end here."""
