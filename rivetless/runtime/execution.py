@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 PAUSE: Final = (0.002, 0.02)
 """Bounds, in seconds, of the pause after a second conflict."""
 
+MARGIN: Final = 0.5
+"""Seconds before its host's deadline at which a handler's time is over, which can still be told."""
+
+SHARE: Final = 0.2
+"""The part of a short time that is kept back instead."""
+
 PATIENCE: Final = 3
 """Conflicts after which a turn takes the lease."""
 
@@ -108,7 +114,7 @@ class Execution:
         if job.leased:
             self._runtime.leases.keep(turn)
         try:
-            timeout = Timeout(self._runtime.clock, job.timeout)
+            timeout = Timeout(self._runtime.clock, self._time_for(job))
             try:
                 async with timeout:
                     result = await turn.drive(job.body(turn))
@@ -136,6 +142,19 @@ class Execution:
             if not carried:
                 turn.end("ended")
         return result
+
+    def _time_for(self, job: Job) -> float | None:
+        """Return how long a handler may run: its own time, and no longer than its host can wait.
+
+        A host that has to give a call up cannot say what became of it. A handler that ran out of
+        time has done nothing.
+        """
+        until = job.origin.deadline
+        if until is None:
+            return job.timeout
+        left = until - self._runtime.clock.now()
+        left = max(left - min(MARGIN, left * SHARE), 0.0)
+        return left if job.timeout is None else min(left, job.timeout)
 
     # -- entering ---------------------------------------------------------------------------------
 

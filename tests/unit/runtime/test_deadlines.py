@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from rivetless import Actor, action
+import pytest
+
+from rivetless import Actor, ActorError, action
 from rivetless.clock import deadline, until
 from rivetless.keys import Address
 from rivetless.runtime.commands import ByKey, OpenConnection, Origin
@@ -32,6 +34,15 @@ class Sum(Actor[int]):
 
     async def _add(self) -> None:
         self.state += 1
+
+    @action
+    async def hang(self) -> None:
+        self.state += 1
+        await asyncio.Event().wait()
+
+    @action(timeout=2)
+    async def hang_briefly(self) -> None:
+        await asyncio.Event().wait()
 
 
 class Asked(StoreWrapper):
@@ -87,3 +98,33 @@ async def test_what_nobody_waits_for_has_no_deadline_of_somebody_elses() -> None
     target = ByKey(Address("default", "sum", ("a",)))
     await process.runtime.dispatch(OpenConnection(target, "c", "events", "h"))
     assert asked.deadlines[-1][0] == "commit"
+
+
+@pytest.mark.parametrize(("name", "left", "after"), [("hang", 10, 9.5), ("hang", 1, 0.8)])
+async def test_a_handler_ends_before_its_host_has_to_give_it_up(
+    name: str, left: float, after: float
+) -> None:
+    world = await World.open(Sum)
+    process = world.process()
+    await process.call("sum", "add")
+    end = world.clock.now() + left
+    call = asyncio.ensure_future(process.call("sum", name, origin=Origin(deadline=end)))
+    await settle()
+    await world.clock.advance(after - 0.01)
+    assert not call.done()
+    await world.clock.advance(0.01)
+    with pytest.raises(ActorError, match="action_timed_out"):
+        await call
+    assert await process.call("sum", "add") == 2
+
+
+async def test_a_handlers_own_time_may_be_shorter() -> None:
+    world = await World.open(Sum)
+    process = world.process()
+    origin = Origin(deadline=world.clock.now() + 10)
+    call = asyncio.ensure_future(process.call("sum", "hang_briefly", origin=origin))
+    await settle()
+    await world.clock.advance(2)
+
+    with pytest.raises(ActorError, match="action_timed_out"):
+        await call

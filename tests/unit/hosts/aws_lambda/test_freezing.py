@@ -60,6 +60,10 @@ class Sleeper(Actor[int], name="counter"):
         self.ended.append("hang")
 
     @action
+    async def hang_on(self) -> None:
+        await self.stubborn_work()
+
+    @action
     async def leave_quick_work(self) -> None:
         self.wait_until(self.quick_work())
 
@@ -176,9 +180,17 @@ def test_a_call_that_takes_too_long_is_given_up_in_time(make_function: MakeFunct
     function = make_function(Sleeper, clock=SystemClock())
     function.call("increment")
     error = function.call("hang", seconds=SHORT)["error"]
-    assert (error["group"], error["code"]) == ("actor", "outcome_unknown")
+    assert (error["group"], error["code"]) == ("actor", "action_timed_out")
     assert (Sleeper.began, Sleeper.ended) == (["hang"], [])
     assert function.call("increment")["output"] == 2
+
+
+def test_nobody_knows_what_becomes_of_a_call_that_does_not_end(
+    make_function: MakeFunction,
+) -> None:
+    function = make_function(Sleeper, clock=SystemClock())
+    error = function.call("hang_on", seconds=SHORT)["error"]
+    assert (error["group"], error["code"]) == ("actor", "outcome_unknown")
 
 
 def test_a_call_that_there_is_no_time_for_is_not_begun(function: Function) -> None:
@@ -194,8 +206,8 @@ def test_a_request_that_takes_too_long_is_told_so_in_http(make_function: MakeFun
     event["rawPath"] = event["requestContext"]["http"]["path"] = path
     event["body"] = '{"args":[]}'
     answer = function(event, seconds=SHORT)
-    assert answer["statusCode"] == 504
-    assert "idempotency key" in answer["body"]
+    assert answer["statusCode"] == 408
+    assert "action_timed_out" in answer["body"]
 
 
 @pytest.mark.parametrize(
