@@ -217,22 +217,18 @@ def old_state_on_new_version() -> Plant:
 
 @mutant("Of turns that commit together only the last one's reply is stored.", features=("retries",))
 def grouped_reply_lost() -> Plant:
-    right = merge
-
-    def wrong(first: Changes, second: Changes) -> Changes:
-        return replace(right(first, second), replies=second.replies or first.replies)
+    def wrong(*several: Changes) -> Changes:
+        last = next((each.replies for each in reversed(several) if each.replies), ())
+        return replace(merge(*several), replies=last)
 
     return replaced(cells, "merge", wrong)
 
 
 @mutant("What one turn writes and the next one deletes is there if they commit together.")
 def grouped_delete_lost() -> Plant:
-    right = merge
-
-    def wrong(first: Changes, second: Changes) -> Changes:
-        again = {(record.collection, record.key) for record in second.puts}
-        puts = tuple(r for r in first.puts if (r.collection, r.key) not in again)
-        return replace(right(first, second), puts=(*puts, *second.puts))
+    def wrong(*several: Changes) -> Changes:
+        puts = {(record.collection, record.key): record for c in several for record in c.puts}
+        return replace(merge(*several), puts=tuple(puts.values()))
 
     return replaced(cells, "merge", wrong)
 
