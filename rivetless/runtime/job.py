@@ -46,7 +46,7 @@ class Job:
         outside: whether a run has reached something other than our own ports.
         leased: whether it holds the actor; ``closed`` says that nothing passes through.
         calls: how many calls to other actors one run has begun.
-        answered: whether a handler that had called others came to its end.
+        answered: whether others were called and have done it, or may have.
         hops: how many wakes that actors made themselves led to it, sends counted as parts of one.
         checkpoints: how many commits ``save_state`` made in the present run.
         once: results of ``once``, by name.

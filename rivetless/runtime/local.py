@@ -163,6 +163,11 @@ class TurnDispatcher(LocalDispatcher):
         """Those of the turn."""
         return self._turn.job.hops
 
+    async def _dispatch(self, command: Any) -> Any:
+        answer = await super()._dispatch(command)
+        self._turn.job.answered = True
+        return answer
+
     async def enqueue(self, send: calls.QueueSend, /) -> calls.QueueReply:
         """Send a message to a queue."""
         if send.wait:

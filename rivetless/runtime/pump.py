@@ -311,7 +311,20 @@ class Pump:
 
     def _is_quiet(self) -> None:
         self._quiet_at = self._runtime.clock.now() + PATIENCE
-        self._runtime.begin(self.take_back_mark())
+        self._runtime.begin(self._end_quietly())
+
+    async def _end_quietly(self) -> None:
+        """Take the note back; where something else was being written just then, a little later."""
+        clock = self._runtime.clock
+        if await self.take_back_mark() or self._quiet_at is None:
+            return
+        self._quiet_at = clock.now() + QUIET
+        clock.call_later(QUIET, self._still_quiet)
+
+    def _still_quiet(self) -> None:
+        at = self._quiet_at
+        if self._cell.pump is self and at is not None and at <= self._runtime.clock.now():
+            self._is_quiet()
 
     async def take_back_mark(self, looked: int | None = None) -> bool:
         """Say in the head that no message waits for ``run``, unless one does; say whether.

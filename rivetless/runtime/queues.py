@@ -212,11 +212,29 @@ class Queues:
             signal.add_callback(lambda: self.replies.abort(waiter))
         try:
             await self._deliver(turn, queue, body, key, waiter)
+            turn.job.answered = True
+            await self._let_others_in(turn, waiter)
             return await self.replies.wait(turn.actor_id, waiter, timeout)
         except TimeoutError:
             raise errors.make("queue.timed_out") from None
         finally:
             self.replies.forget(waiter)
+
+    async def _let_others_in(self, turn: ActorTurn, waiter: str) -> None:
+        """Give up the lease while waiting: whoever completes the message has to commit.
+
+        Raises:
+            ActorError: ``actor.deadlock``: the turn cannot give it up.
+        """
+        job = turn.job
+        if not job.leased or await self.replies.is_there(turn.actor_id, waiter):
+            return
+        if job.closed:
+            raise errors.deadlock(turn.chain())
+        if turn.renewal is not None:
+            turn.renewal.cancel()
+            turn.renewal = None
+        self._runtime.execution.leave(turn.cell, job)
 
     async def _deliver(self, turn: ActorTurn, queue: str, body: str, key: str, waiter: str) -> None:
         """Add a message that depends on nothing but the life, unless it has arrived before."""

@@ -16,7 +16,7 @@ from rivetless.clock import Clock, within
 from rivetless.runtime.dead import Failure
 from rivetless.runtime.messages import read_reply, reply_key
 from rivetless.runtime.records import find_record
-from rivetless.store.base import Collection, Store
+from rivetless.store.base import Collection, Store, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,6 +73,11 @@ class Replies:
         if future is not None and not future.done():
             future.set_result(result)
 
+    async def is_there(self, actor_id: str, waiter: str) -> bool:
+        """Tell whether the reply to a message that was sent with a key is there already."""
+        key = reply_key(waiter)
+        return await find_record(self._store, actor_id, Collection.REPLY, key) is not None
+
     async def wait(self, actor_id: str, waiter: str, seconds: float | None) -> Any:
         """Wait for a reply that is ``expect``ed.
 
@@ -105,6 +110,11 @@ class Replies:
                 if self._waiting.get(waiter) is future:
                     del self._waiting[waiter]
             pause = min(2 * pause, PAUSES[1])
-            record = await find_record(self._store, actor_id, Collection.REPLY, reply_key(waiter))
+            record = None
+            # The message is there: that the store is away is no reason to say that it is not.
+            with suppress(StoreError):
+                record = await find_record(
+                    self._store, actor_id, Collection.REPLY, reply_key(waiter)
+                )
             if record is not None:
                 return read_reply(record)

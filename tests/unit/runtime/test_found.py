@@ -7,9 +7,12 @@ import asyncio
 import pytest
 from pydantic import BaseModel
 
-from rivetless import Actor, action
+from rivetless import Actor, ActorError, Queue, UserError, action
+from rivetless.keys import Address
+from rivetless.runtime.commands import ByKey, SendMessage, SendResult
 from rivetless.testing.clock import settle
-from tests.unit.runtime.worlds import World
+from rivetless.testing.stores import Fault
+from tests.unit.runtime.worlds import Bells, Process, World
 
 gates: dict[str, asyncio.Event] = {}
 
@@ -51,3 +54,135 @@ async def test_pairs_read_later_belong_to_the_state_read_before() -> None:
     await writer.call("shelf", "put", "a")
     gate("later").set()
     assert await looking == [1, ["a"]]
+
+
+# -- queues ------------------------------------------------------------------------------------
+
+
+class Log(BaseModel):
+    log: list[str] = []
+
+
+class Clerk(Actor[Log]):
+    """Notes down what is sent to it."""
+
+    notes = Queue[str]()
+    asks = Queue[str, str]()
+
+    async def run(self) -> None:
+        async for message in self.queue.iter():
+            if message.body in gates:
+                await gate(message.body).wait()
+            self.state.log.append(message.body)
+            if message.name == "asks":
+                message.complete(f"re: {message.body}")
+
+    @action
+    async def touch(self) -> None:
+        self.state.log.append("touch")
+
+    @action
+    async def ask(self) -> str:
+        """Ask the own loop; something else once it has answered."""
+        self.state.log.append("ask")
+        body = "second" if len(self.state.log) > 1 else "first"
+        return await self.queue.enqueue_and_wait(self.asks, body, timeout=5)
+
+    @action(exclusive=True)
+    async def ask_alone(self) -> str:
+        return await self.queue.enqueue_and_wait(self.asks, "alone", timeout=5)
+
+    @action
+    async def read(self) -> list[str]:
+        return self.state.log
+
+
+async def send(process: Process, queue: str, body: str, *, wait: bool = False) -> SendResult:
+    target = ByKey(Address("default", "clerk", ("a",)), create=True)
+    return await process.runtime.dispatch(SendMessage(target, queue, body, wait, 5.0))
+
+
+async def test_a_message_that_was_stored_is_not_refused_because_its_reply_cannot_be_read() -> None:
+    """Who waited was told to try again, and would have sent the message twice."""
+    world = await World.open(Shelf)
+    process = world.process(Bells())
+    await process.call("shelf", "put", "a")
+    head = await world.store.load(Address("default", "shelf", ("a",)))
+    assert head is not None
+    replies = process.runtime.queues.replies
+    waiting = asyncio.create_task(replies.wait(head.actor_id, "waiter", 5))
+    world.faults.inject(Fault.BEFORE, verb="records")
+    await world.clock.advance(0.06)
+    assert world.faults.planned == 0
+    replies.tell({"waiter": "done"})
+    assert await waiting == "done"
+
+
+async def test_who_waits_for_the_own_loop_does_not_hold_the_actor() -> None:
+    """A turn that had lost to its own loop took the lease, and the loop waited for its end."""
+    world = await World.open(Clerk)
+    process = world.staying()
+    await process.call("clerk", "read")
+    asking = asyncio.create_task(process.call("clerk", "ask"))
+    await world.clock.advance(2)
+    assert await asking == "re: second"
+    assert await process.call("clerk", "read") == ["first", "second", "ask"]
+
+
+async def test_who_must_hold_the_actor_cannot_wait_for_the_own_loop() -> None:
+    world = await World.open(Clerk)
+    process = world.staying()
+    with pytest.raises(ActorError, match=r"actor\.deadlock"):
+        await process.call("clerk", "ask_alone")
+
+
+@pytest.mark.parametrize("skip", range(3))
+async def test_an_actor_is_let_go_when_its_loop_cannot_be_begun(skip: int) -> None:
+    """The loop took the actor in memory, its lease failed, and nobody got in ever again."""
+    world = await World.open(Clerk)
+    process, other = world.staying(), world.process(Bells())
+    gates["m"] = asyncio.Event()
+    await send(process, "notes", "m")
+    await settle()
+    await other.call("clerk", "touch")
+    world.faults.inject(Fault.BEFORE, skip=skip)
+    gates["m"].set()
+    await settle()
+    world.faults.clear()
+    async with asyncio.timeout(1):
+        await process.call("clerk", "touch")
+
+
+async def test_the_note_of_messages_from_elsewhere_is_taken_back() -> None:
+    """It stayed for a day, and sweepers looked after the actor every half minute."""
+    world = await World.open(Clerk)
+    worker, sender = world.staying(), world.process(Bells())
+    await worker.call("clerk", "touch")
+    await world.clock.advance(10)
+    await send(sender, "notes", "m")
+    await world.clock.advance(100)
+    assert await worker.call("clerk", "read") == ["touch", "m"]
+    head = await world.store.load(Address("default", "clerk", ("a",)))
+    assert head is not None
+    assert head.outbox == {}
+
+
+# -- what callers are told ---------------------------------------------------------------------
+
+
+class Caller(Actor[Count]):
+    @action
+    async def touch_and_fail(self) -> None:
+        await self.client.get_or_create(Clerk, "a").touch()
+        raise UserError("No.")
+
+
+async def test_a_call_that_was_made_is_not_to_be_tried_again() -> None:
+    """One call was taken for one that may have failed; clients would have repeated it."""
+    world = await World.open(Caller, Clerk)
+    process = world.process(Bells())
+    with pytest.raises(ActorError):
+        await process.call("caller", "touch_and_fail")
+    world.faults.inject(Fault.BEFORE, verb="current")
+    with pytest.raises(ActorError, match=r"actor\.interrupted"):
+        await process.call("caller", "touch_and_fail")
