@@ -42,12 +42,15 @@ class ConditionFailed(Exception):
     Attributes:
         place: which of a transaction's requests it was; 0 for a request of its own.
         item: that item as it is; ``None`` if there is none.
+        doubtful: whether the answer to an earlier attempt was lost, which may arrive yet, when the
+            condition holds again.
     """
 
     def __init__(self, place: int, item: Mapping[str, Any] | None) -> None:
         super().__init__(f"condition {place}")
         self.place: Final = place
         self.item: Final = item
+        self.doubtful = False
 
 
 @dataclass(slots=True)
@@ -116,10 +119,19 @@ class Caller:
             StoreError: what a store may raise.
         """
         reads = operation in READS
+        lost = False
 
         async def send() -> Payload:
+            nonlocal lost
             self.consumed.requests[operation] += 1
-            return await self._client.call(operation, payload)
+            try:
+                return await self._client.call(operation, payload)
+            except AnswerLost:
+                lost = True
+                raise
+            except ServiceError as error:
+                lost = lost or error.status >= 500
+                raise
 
         try:
             answer = await self._retries.run(
@@ -132,7 +144,10 @@ class Caller:
         except ServiceError as error:
             if error.status >= 500 and not reads:
                 raise OutcomeUnknown(f"DynamoDB: {error}") from error
-            raise _refusal(error) from error
+            refusal = _refusal(error)
+            if isinstance(refusal, ConditionFailed):
+                refusal.doubtful = lost
+            raise refusal from error
         self.consumed.add(operation, answer)
         return answer
 

@@ -25,6 +25,7 @@ from rivetless.store.base import (
 )
 from rivetless.store.changes import numbered
 from rivetless.store.dynamodb import items, table
+from rivetless.store.dynamodb.calls import ConditionFailed
 from rivetless.store.dynamodb.expressions import Expression
 from rivetless.store.dynamodb.items import Item, Place, Value
 from rivetless.store.limits import check_counters
@@ -405,6 +406,35 @@ def fence(actor_id: str, place: Place, changes: Changes, expected: int | None, h
     if changes.versioned:
         items.check_format(head)
     check_counters(changes, items.counters(head))
+
+
+def is_overtaken(
+    failed: ConditionFailed,
+    changes: Changes,
+    expected: int | None,
+    last: Mapping[str, int] | None,
+) -> bool:
+    """Whether a write that was refused can never be taken: what it counts on has moved on.
+
+    Else it may be, should it arrive once more: counters fall, entries are cleared, records go.
+
+    Args:
+        failed: the refusal.
+        changes: what was to be written.
+        expected: the version it was prepared on.
+        last: the numbers it was prepared on; None if its own were reserved.
+    """
+    head = failed.item
+    if failed.place:
+        return False
+    if head is None:
+        return True
+    if expected is not None and items.as_int(head[table.VERSION]) != expected:
+        return True
+    if last is None:
+        return False
+    now = items.sequences(head)
+    return any(now.get(name, 0) != last.get(name, 0) for name in changes.appended)
 
 
 def conflict(actor_id: str, head: Item) -> Conflict:

@@ -24,6 +24,7 @@ from rivetless.store.base import (
     Gone,
     Head,
     Host,
+    OutcomeUnknown,
     Record,
     Store,
     Unavailable,
@@ -245,6 +246,10 @@ class DynamoDBStore(Store):
             try:
                 present = await self._write(plan, beside, show_version=expected is None)
             except ConditionFailed as failed:
+                if failed.doubtful and not commits.is_overtaken(
+                    failed, changes, expected, None if reserved else last
+                ):
+                    raise OutcomeUnknown("DynamoDB: what was sent first may arrive yet") from failed
                 if failed.place:
                     raise Duplicate(
                         f"actor {actor_id} has a record that was to be absent"

@@ -229,7 +229,8 @@ class Network:
             answer = await call()
         except Exception as error:
             failure = error
-        if fault is Fault.DUPLICATED:
+        if fault is Fault.DUPLICATED and failure is None:
+            # Whoever was refused has an answer, and sends nothing more.
             self.arrive_later(pause * draw.second, call)
         elif fault is Fault.DIED_AFTER:
             process.die()
