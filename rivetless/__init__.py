@@ -29,6 +29,7 @@ from rivetless.workflow.errors import (
     RollbackError,
     StepExhaustedError,
     StepTimeoutError,
+    StepTooLongError,
 )
 from rivetless.workflow.results import Break, Continue, Failed, Ok, Won, WorkflowEvent
 
@@ -71,6 +72,7 @@ __all__ = [
     "ScheduledAction",
     "StepExhaustedError",
     "StepTimeoutError",
+    "StepTooLongError",
     "UserError",
     "Won",
     "WorkflowContext",

@@ -255,11 +255,13 @@ class Wake:
         actor_id: the life; one that is gone is nobody's loss.
         hops: how many wakes that actors made themselves led to this one.
         deadline: Unix seconds after which the host cannot go on.
+        longest: seconds that any wake may take in this host; ``None`` where nobody knows.
     """
 
     actor_id: str
     hops: int = 0
     deadline: float | None = None
+    longest: float | None = None
 
 
 @frozen

@@ -45,6 +45,9 @@ PATIENCE: Final = 24 * 3600.0
 MARGIN: Final = 2.0
 """Seconds before the host's deadline at which a slice is asked to stop."""
 
+MOST: Final = 0.9
+"""The part of a slice's time that is as good as all of it."""
+
 BARREN: Final = 5
 """Hops that a slice counts for which has done nothing: after three in a row it is left."""
 
@@ -87,6 +90,7 @@ class Pump:
         rival: the process that runs the loop, where that is another one.
         undecided: whether it is not known yet which process runs the loop.
         has_mail: whether messages were sent meanwhile.
+        longest: seconds that any slice has here; ``None`` where nobody knows.
         task: its work, in a process that stays.
         careful: how many steps of a workflow are not to be built on before they are durable.
     """
@@ -98,6 +102,8 @@ class Pump:
         self._wake = wake
         deadline = None if wake is None else wake.deadline
         self._stop_at = None if deadline is None else deadline - MARGIN
+        longest = None if wake is None else wake.longest
+        self.longest = None if longest is None else max(longest - MARGIN, 0.0)
         self._turn: RunTurn | None = None
         self._tenure: Tenure | None = None
         self._failures = 0
@@ -122,6 +128,14 @@ class Pump:
     def stays(self) -> bool:
         """Whether it waits for messages in memory, in a process that stays."""
         return self._wake is None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the slice has, if that is about all that any has."""
+        if self._stop_at is None or self.longest is None:
+            return None
+        left = self._stop_at - self._runtime.clock.now()
+        return left if left >= MOST * self.longest else None
 
     async def work(self) -> End:
         """Run until there is nothing more to do here for now."""

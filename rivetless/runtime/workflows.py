@@ -64,6 +64,9 @@ NOTHING: Final = Writing()
 PATIENCE: Final = 60.0
 """Seconds beyond a step's own time for which its turn is tried again."""
 
+MOMENT: Final = 0.25
+"""Seconds before the end of a slice at which a step that has had all of it is over."""
+
 PASSING: Final = ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
 """What says nothing of a step: the workflow goes on from what the store has."""
 
@@ -396,6 +399,10 @@ class TurnPort(Port):
     def journal(self) -> Journal:
         return self._journal
 
+    @property
+    def longest(self) -> float | None:
+        return self._turn.pump.longest
+
     def now(self) -> float:
         return self._runtime.clock.now()
 
@@ -455,15 +462,23 @@ class TurnPort(Port):
         return last
 
     async def _try(self, turn: ActorTurn, work: Work, timeout: float | None) -> Outcome:
-        """Run a step; what one that fails has changed is undone."""
+        """Run a step; what one that fails has changed is undone.
+
+        One that has all the time that a step can have here, and takes longer, would do so wherever
+        it is tried again: for it that time is over a moment before the host's is.
+        """
         undo = turn.savepoint()
+        left, bound = self._turn.pump.left, None
+        if left is not None and (timeout is None or timeout > left - MOMENT):
+            timeout = bound = max(left - MOMENT, 0.0)
         limit = Timeout(self._runtime.clock, timeout)
         try:
             async with limit:
                 return Outcome(await work(turn.actor))
         except TimeoutError as error:
             undo()
-            return Outcome(error=error, timed_out=limit.expired)
+            over = limit.expired
+            return Outcome(error=error, timed_out=over, limit=bound if over else None)
         except Exception as error:
             undo()
             return Outcome(error=error)

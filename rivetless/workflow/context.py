@@ -174,7 +174,7 @@ class WorkflowContext:
         backoff: Time = 0.1,
         max_backoff: Time = 30.0,
         jitter: bool = False,
-        timeout: Time | None = 30.0,
+        timeout: Time | None = steps.TIMEOUT,
         retry_on_timeout: bool = False,
         rollback: Callable[[T], Awaitable[None]] | None = None,
     ) -> Awaitable[T]:
@@ -190,7 +190,7 @@ class WorkflowContext:
             backoff: the base of the pause before attempt *n* + 1: ``backoff * 2**n``.
             max_backoff: the longest pause.
             jitter: take a random part of each pause, so that many do not try again together.
-            timeout: for one attempt; 0 or ``None`` for no limit.
+            timeout: for one attempt; 0 or ``None`` for no limit but the host's.
             retry_on_timeout: whether an attempt whose time was over is tried again.
             rollback: a method that undoes it, given the result, should the workflow fail later.
 
@@ -198,6 +198,7 @@ class WorkflowContext:
             StepExhaustedError: it has failed as often as it may.
             CriticalError: it has raised one, or its time was over (``StepTimeoutError``).
             RollbackError: it has raised one.
+            StepTooLongError: ``timeout`` is more than a function of this host has.
         """
         how = Retrying.read(retries, backoff, max_backoff, jitter, timeout, retry_on_timeout)
         label = self.begin(name, "step")
@@ -220,7 +221,7 @@ class WorkflowContext:
         backoff: Time = 0.1,
         max_backoff: Time = 30.0,
         jitter: bool = False,
-        timeout: Time | None = 30.0,
+        timeout: Time | None = steps.TIMEOUT,
         retry_on_timeout: bool = False,
         rollback: Callable[[T], Awaitable[None]] | None = None,
     ) -> Awaitable[Ok[T] | Failed]:

@@ -119,6 +119,10 @@ class RollbackCheckpointError(MisuseError):
     """A step has a ``rollback``, and no ``rollback_checkpoint`` came before it."""
 
 
+class StepTooLongError(MisuseError):
+    """A step may take longer than a function of this host runs."""
+
+
 class EarlierError(WorkflowError):
     """What a workflow had failed with when its rollback was interrupted.
 

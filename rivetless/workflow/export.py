@@ -134,6 +134,10 @@ class _Recorded(Port):
     def journal(self) -> Journal:
         return self._export.journal
 
+    @property
+    def longest(self) -> float | None:
+        return None
+
     def now(self) -> float:
         return self.created_at
 

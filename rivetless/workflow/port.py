@@ -24,11 +24,13 @@ class Outcome:
         value: the plain result.
         error: what it raised.
         timed_out: whether its time was over.
+        limit: the seconds it had, where they were the host's rather than its own.
     """
 
     value: object = None
     error: Exception | None = None
     timed_out: bool = False
+    limit: float | None = None
 
 
 Work = Callable[[Any], Awaitable[object]]
@@ -70,6 +72,11 @@ class Port(Protocol):
     @property
     @abstractmethod
     def journal(self) -> Journal: ...
+
+    @property
+    @abstractmethod
+    def longest(self) -> float | None:
+        """Seconds that a step may take here at most, if there is such a limit."""
 
     @abstractmethod
     def now(self) -> float: ...

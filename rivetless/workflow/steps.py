@@ -20,6 +20,7 @@ from rivetless.workflow.errors import (
     StepError,
     StepExhaustedError,
     StepTimeoutError,
+    StepTooLongError,
     info_of,
 )
 from rivetless.workflow.journal import Entry, Writing, whole
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from rivetless.workflow.port import Outcome
 
 T = TypeVar("T")
+
+TIMEOUT: Final = 30.0
+"""Seconds that an attempt at a step may take by default."""
 
 SHORT: Final = 0.1
 """Seconds up to which a pause is made in memory."""
@@ -121,7 +125,24 @@ async def run(
                     raise engine.suspend(entry.at)
                 await port.pause(entry.at - port.now())
         engine.go_on()
+        _check_fits(ctx, location, how)
         entry = await _attempt(ctx, name, location, entry, fn, args, how)
+
+
+def _check_fits(ctx: WorkflowContext, location: str, how: Retrying) -> None:
+    """Refuse a step that was given more time than any process of this host has.
+
+    The default is no such wish: a step that has it may be quick.
+    """
+    longest, timeout = ctx.engine.port.longest, how.timeout
+    if longest is None or timeout is None or timeout <= max(longest, TIMEOUT):
+        return
+    raise ctx.misuse(
+        StepTooLongError(
+            f"The step `{location}` has a `timeout` of {timeout:g} s, and a function here has "
+            f"{longest:g} s for it. Give the function more time, the step less, or split it."
+        )
+    )
 
 
 async def _attempt(
@@ -167,7 +188,10 @@ def _outcome(begun: Entry, outcome: Outcome, how: Retrying, now: float, part: fl
     begun = replace(begun, attempts=attempts, completed_at=None, at=None)
     kind: FailureKind | None = None
     if outcome.timed_out:
-        error = ErrorInfo("StepTimeoutError", f"no result within {how.timeout} s")
+        text = f"no result within {how.timeout} s"
+        if outcome.limit is not None:
+            text = f"no result within {outcome.limit:g} s, which is all that a function here has"
+        error = ErrorInfo("StepTimeoutError", text)
         kind = None if how.on_timeout else "timeout"
     else:
         assert outcome.error is not None

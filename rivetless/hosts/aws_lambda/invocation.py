@@ -51,10 +51,11 @@ class Invocation:
         request_id: Lambda's id of the invocation.
         deadline: Unix seconds until which a command may go on.
         end: Unix seconds until which what a command left may be waited for.
+        longest: seconds that one command may take, if it comes alone.
         measures: as given.
     """
 
-    __slots__ = ("_messages", "deadline", "end", "measures", "process", "request_id")
+    __slots__ = ("_messages", "deadline", "end", "longest", "measures", "process", "request_id")
 
     def __init__(
         self,
@@ -69,7 +70,8 @@ class Invocation:
         self._messages = messages
         left = max(context.get_remaining_time_in_millis(), 0) / 1000
         margin = min(MARGIN, left / _SHARE)
-        self.deadline = process.clock.now() + left - margin
+        self.longest = left - margin
+        self.deadline = process.clock.now() + self.longest
         self.end = self.deadline + margin / 2
 
     def limit(self, seconds: float) -> None:
@@ -126,7 +128,10 @@ class Invocation:
 
     def _in_time(self, command: Command) -> Command:
         """Say until when a command may go on, as far as it can be told."""
-        if isinstance(command, Wake | Sweep):
+        if isinstance(command, Wake):
+            deadline = self._earlier(command.deadline)
+            return replace(command, deadline=deadline, longest=self.longest)
+        if isinstance(command, Sweep):
             return replace(command, deadline=self._earlier(command.deadline))
         if isinstance(
             command, CallAction | ConnectionAction | OpenConnection | RawRequest | SendMessage

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from rivetless import Actor, Queue, WorkflowContext, action, workflow
 from rivetless.keys import Address
-from rivetless.runtime.commands import Wake
+from rivetless.runtime.commands import ByKey, CallAction, Origin, Wake
 from rivetless.runtime.runtime import Runtime
+from rivetless.store.base import Collection
 from rivetless.testing.clock import settle
+from rivetless.workflow.journal import read_entry
 from tests.unit.runtime.worlds import Bells, World
+
+if TYPE_CHECKING:
+    import pytest
 
 GATES: dict[str, asyncio.Event] = {}
 
@@ -66,16 +71,24 @@ class Slice:
             resident=False,
         )
 
-    async def wake(self, seconds: float = 30.0, hops: int = 0) -> None:
+    async def wake(
+        self, seconds: float = 30.0, hops: int = 0, longest: float | None = None
+    ) -> None:
         """Invoke it for the actor, with so much time; let that time pass if it takes it."""
         head = await self._world.store.load(ADDRESS)
         assert head is not None
         deadline = self._world.clock.now() + seconds
-        call = asyncio.ensure_future(self.runtime.dispatch(Wake(head.actor_id, hops, deadline)))
+        wake = Wake(head.actor_id, hops, deadline, longest)
+        call = asyncio.ensure_future(self.runtime.dispatch(wake))
         await settle()
         if not call.done():
             await self._world.clock.advance(seconds)
         await call
+
+    async def lines(self) -> Any:
+        """Read what steps have done; nothing stays behind that goes on with them."""
+        call = CallAction(ByKey(ADDRESS, create=True), "read", [], Origin())
+        return (await self.runtime.dispatch(call)).output
 
 
 ADDRESS = Address("default", "sliced", ("a",))
@@ -103,6 +116,46 @@ async def test_a_step_that_the_host_cuts_off_is_done_elsewhere() -> None:
     await world.clock.advance(61)
     await Slice(world).wake()
     assert await lines(world) == ["first", "long", "job"]
+
+
+async def errors_in(world: World) -> list[str]:
+    head = await world.store.load(ADDRESS)
+    assert head is not None
+    records = await world.store.records(head.actor_id, Collection.HISTORY)
+    entries = [read_entry(record.key, record.data) for record in records]
+    return [str(entry.error) for entry in entries if entry.error is not None and entry.location]
+
+
+async def test_a_step_that_takes_all_the_time_there_is_has_failed() -> None:
+    world = await World.open(Sliced)
+    GATES["long"] = asyncio.Event()
+    await Slice(world).lines()
+    await Slice(world).wake(20, longest=30)
+    assert await errors_in(world) == []  # another one may have more time
+    await Slice(world).wake(30, hops=1, longest=30)
+    assert await errors_in(world) == [
+        "StepTimeoutError: no result within 27.75 s, which is all that a function here has"
+    ]
+    assert await Slice(world).lines() == ["first"]
+
+
+async def test_a_step_that_wants_more_time_than_there_is_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Greedy(Sliced, name="sliced"):
+        @workflow
+        async def run(self, ctx: WorkflowContext) -> None:
+            await ctx.step("first", self.note, "first")
+            await ctx.step("usual", self.note, "usual", timeout=30)
+            await ctx.step("long", self.note, "long", timeout=600)
+
+    world = await World.open(Greedy)
+    await Slice(world).lines()
+    await Slice(world).wake(longest=20)
+    assert await Slice(world).lines() == ["first", "usual"]
+    assert "`long` has a `timeout` of 600 s, and a function here has 18 s for it" in caplog.text
+    await Slice(world).wake(seconds=900, longest=900)  # a function with more time
+    assert await Slice(world).lines() == ["first", "usual", "long"]
 
 
 async def test_a_warm_process_does_not_read_history_again() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rivetless import Actor, WorkflowContext, action, workflow
 from rivetless.hosts.aws_lambda.doorbells import AwsDoorbells
 from rivetless.hosts.aws_lambda.handler import LambdaHost, aws_lambda
 from rivetless.hosts.aws_lambda.process import LambdaProcess
@@ -72,6 +73,33 @@ def test_what_breaks_in_an_action_is_masked(function: Function) -> None:
     answer = function.call("break_down")
     assert answer["error"]["code"] == "internal_error"
     assert "secret" not in json.dumps(answer)
+
+
+class Patient(Actor, name="counter"):
+    """Has a step that may take ten minutes."""
+
+    @workflow
+    async def run(self, ctx: WorkflowContext) -> None:
+        await ctx.step("long", self.take_long, timeout=600)
+
+    async def take_long(self) -> None:
+        """Be quick."""
+
+    @action
+    async def increment(self) -> None:
+        """Do nothing."""
+
+
+def test_a_step_may_not_want_more_time_than_the_function_has(
+    make_function: MakeFunction, caplog: pytest.LogCaptureFixture
+) -> None:
+    function = make_function(Patient)
+    actor_id = function.call("increment")["actor"]
+    function({"rivetless": "wake", "actor": actor_id}, seconds=60)
+    assert "`long` has a `timeout` of 600 s, and a function here has 57 s for it" in caplog.text
+    caplog.clear()
+    function({"rivetless": "wake", "actor": actor_id}, seconds=900)
+    assert "timeout" not in caplog.text
 
 
 MALFORMED: list[tuple[str, dict[str, Any]]] = [
