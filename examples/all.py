@@ -5,6 +5,7 @@ from examples.approval.app import Approval
 from examples.auth.app import Document
 from examples.batch.app import Indexer
 from examples.chat.app import ChatRoom, Directory
+from examples.checkout.app import Checkout, NumberedCheckout
 from examples.concepts.app import registry as concepts
 from examples.cron_digest.app import Reader
 from examples.fastapi.app import Shopper
@@ -21,6 +22,8 @@ registry = setup(
         Counter,
         ChatRoom,
         Directory,
+        Checkout,
+        NumberedCheckout,
         Document,
         Person,
         Reader,
