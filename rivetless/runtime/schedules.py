@@ -215,7 +215,9 @@ class ScheduleRunner:
         fire = FireInfo("at", timer.id, None, instant(planned.run_at), instant(runtime.clock.now()))
 
         async def claim(turn: ActorTurn) -> bool:
-            if not await turn.part(Timers).take(timer):
+            timers = turn.part(Timers)
+            timers.know(firing.front)
+            if not await timers.take(timer):
                 return False  # it was cancelled, or another process was here
             turn.part(Quota).give_back()
             return True

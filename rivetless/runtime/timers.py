@@ -19,6 +19,7 @@ from rivetless.runtime.ports import Ring
 from rivetless.store.base import Changes, Collection, Record, RecordKey
 
 if TYPE_CHECKING:
+    from rivetless.runtime.steps import Snapshot
     from rivetless.runtime.turn import ActorTurn
 
 FRONT: Final = 8
@@ -87,6 +88,24 @@ def read_timer(record: Record) -> Timer:
     return Timer(at, name[0], name[1:], record.data)
 
 
+@frozen
+class Front:
+    """The first timers of an actor, read before a turn began that is to know of them.
+
+    Attributes:
+        base: what the process knew of the actor before they were read; ``None`` where that was not
+            durable, or nothing.
+        timers: in their order.
+        all: whether there are no others.
+        read: tick of when they had been read.
+    """
+
+    base: Snapshot | None
+    timers: tuple[Timer, ...]
+    all: bool
+    read: int
+
+
 class Timers(Part):
     """The timers that one run of a turn adds and takes away."""
 
@@ -117,6 +136,17 @@ class Timers(Part):
         self._added[timer.key] = timer
         if quiet:
             self._quiet.add(timer.key)
+
+    def know(self, front: Front) -> None:
+        """Take over what was read shortly before, if the turn runs on what was known then.
+
+        Timers move the version, so whatever has changed since is found out by the commit.
+        """
+        turn, base = self.turn, front.base
+        same = base is not None and (base.epoch, base.seq) == (turn.base.epoch, turn.base.seq)
+        if same and self._front is None and turn.creation is None:
+            turn.read_records = max(turn.read_records, front.read)
+            self._front, self._all_read = list(front.timers), front.all
 
     def remove(self, timer: Timer) -> None:
         """Forget a timer, be it stored or only added."""

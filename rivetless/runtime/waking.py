@@ -19,7 +19,7 @@ from rivetless.runtime.commands import Sweep, Wake
 from rivetless.runtime.ports import Ring
 from rivetless.runtime.records import find_record
 from rivetless.runtime.steps import tick
-from rivetless.runtime.timers import Timer, due_until, read_timer
+from rivetless.runtime.timers import FRONT, Front, Timer, due_until, read_timer
 from rivetless.store.base import Changes, Collection, Head, Record, StoreError
 
 if TYPE_CHECKING:
@@ -52,11 +52,13 @@ class Firing:
         head: the actor's head, as the wake has seen it.
         timer: the timer; whoever handles it removes it with the commit of what it causes.
         wake: what found it.
+        front: the read that it was found with.
     """
 
     head: Head
     timer: Timer
     wake: Wake
+    front: Front
 
 
 TimerHandler = Callable[[Firing], Awaitable[None]]
@@ -97,6 +99,8 @@ class Waking:
                 command.hops,
             )
             return
+        if await self._fire_at_hand(command):
+            return
         began = tick()
         try:
             head = await runtime.store.load(command.actor_id)
@@ -119,11 +123,38 @@ class Waking:
             else:  # the actor is being put to sleep here
                 tenure.afterwards.append(lambda: runtime.begin(self.wake(command)))
 
-    async def _do_what_is_due(self, head: Head, command: Wake) -> None:
-        alarm, now = head.alarm, self._runtime.clock.now()
+    async def _fire_at_hand(self, command: Wake) -> bool:
+        """Fire what is due of an actor that is awake here, without having read its head again.
+
+        The timers are read all the same, and if none is due the head is too. What else the wake
+        may have been sent for is looked for afterwards, as after any other.
+
+        Returns:
+            Whether there was any.
+        """
+        runtime = self._runtime
+        cell = runtime.cell_of(command.actor_id) if runtime.alarms.local else None
+        head = None if cell is None else cell.head
+        if cell is None or head is None or head.actor_id != command.actor_id or head.outbox:
+            return False
+        known = cell.known and cell.awake and cell.tenure.stopped is None
+        if not known or head.alarm is None or not self._is_due(head.alarm):
+            return False
+        end = due_until(runtime.clock.now())
+        front = await self._look(head, b"", end)
+        if not front.timers or front.timers[0].key >= end:
+            return False
+        await self._do_what_is_due(head, command, front)
+        return True
+
+    def _is_due(self, alarm: float) -> bool:
+        return due_until(alarm) <= due_until(self._runtime.clock.now())
+
+    async def _do_what_is_due(self, head: Head, command: Wake, front: Front | None = None) -> None:
+        alarm = head.alarm
         if alarm is not None:
-            if due_until(alarm) <= due_until(now):
-                if not await self._fire_all(head, command):
+            if self._is_due(alarm):
+                if not await self._fire_all(head, command, front):
                     self._go_on_later(command)
                     return
             else:
@@ -136,8 +167,13 @@ class Waking:
 
     # -- timers -----------------------------------------------------------------------------------
 
-    async def _fire_all(self, head: Head, command: Wake) -> bool:
+    async def _fire_all(self, head: Head, command: Wake, front: Front | None) -> bool:
         """Fire what is due now, in order; what becomes due in the meantime rings by itself.
+
+        Args:
+            head: the actor's.
+            command: the wake.
+            front: its first timers, if they were read already.
 
         Returns:
             Whether there was time for all of it.
@@ -148,16 +184,32 @@ class Waking:
         ahead = runtime.spawn(self._arm_next(head, end))
         try:
             while not self._over(command):
-                found = await runtime.store.records(
-                    head.actor_id, Collection.SCHEDULE, start=start, end=end, limit=BATCH
-                )
-                await self._fire_batch(head, [read_timer(record) for record in found], command)
-                if len(found) < BATCH:
+                found = front or await self._look(head, start, end)
+                due = [timer for timer in found.timers if timer.key < end]
+                await self._fire_batch(head, due, command, found)
+                if found.all or len(due) < len(found.timers):
                     return True
-                start = found[-1].key + b"\0"
+                start, front = due[-1].key + b"\0", None
         finally:
             ahead.cancel()
         return False
+
+    async def _look(self, head: Head, start: bytes, end: bytes) -> Front:
+        """Read some timers: the first with those that follow what is due, then what is due only."""
+        runtime, first = self._runtime, not start
+        cell = runtime.cell_of(head.actor_id)
+        at_rest = first and cell is not None and cell.known and not cell.writing
+        base = cell.snapshot() if at_rest and cell is not None else None
+        limit = FRONT if first else BATCH
+        found = await runtime.store.records(
+            head.actor_id,
+            Collection.SCHEDULE,
+            start=start,
+            end=None if first else end,
+            limit=limit,
+        )
+        timers = tuple(read_timer(record) for record in found)
+        return Front(base, timers, len(found) < limit, tick())
 
     async def _arm_next(self, head: Head, end: bytes) -> None:
         """While the work on what is due takes long, have the next timer ring at its own time.
@@ -170,7 +222,9 @@ class Waking:
         for record in found:
             runtime.alarms.ring(Ring(head.actor_id, read_timer(record).at))
 
-    async def _fire_batch(self, head: Head, timers: list[Timer], command: Wake) -> None:
+    async def _fire_batch(
+        self, head: Head, timers: list[Timer], command: Wake, front: Front
+    ) -> None:
         """Begin the timers' work one after the other, each with a head start; wait for all."""
         under_way: list[asyncio.Task[None]] = []
         for timer in timers:
@@ -178,7 +232,7 @@ class Waking:
             if name in self._firing:
                 continue  # a doubled wake: this process is at it already
             self._firing.add(name)
-            task = self._runtime.spawn(self._fire(Firing(head, timer, command)))
+            task = self._runtime.spawn(self._fire(Firing(head, timer, command, front)))
             task.add_done_callback(partial(self._fired, name))
             under_way.append(task)
             if timer is not timers[-1]:

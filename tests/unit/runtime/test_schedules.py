@@ -196,10 +196,39 @@ async def test_firing_is_one_commit() -> None:
     await world.clock.advance(10)
     world.store.reset()
     await wake(process, world)
-    # The head, what is due, and once more within the turn, where it counts.
-    assert (world.store.calls["load"], world.store.calls["records"]) == (1, 2)
+    # The head and the first timers, which the turn takes over.
+    assert (world.store.calls["load"], world.store.calls["records"]) == (1, 1)
     assert world.store.writes == 1
     assert (await head_of(world)).alarm is None
+
+
+async def test_firing_where_the_actor_is_awake_reads_no_head() -> None:
+    world = await World.open(Diary)
+    process = world.staying()
+    for note in ("tea", "cake"):
+        await process.call("diary", "plan", 10, note)
+        await settle()
+        world.store.reset()
+        await world.clock.advance(10)
+        assert world.store.calls["records"] == 1
+        assert world.store.writes == 1
+    # The first wake has told the process which actor it is.
+    assert world.store.calls["load"] == 0
+    assert await process.call("diary", "read") == ["tea", "cake"]
+
+
+async def test_a_timer_that_another_process_has_taken_back_is_not_fired_from_memory() -> None:
+    world = await World.open(Diary)
+    one, other = world.staying(), world.staying()
+    await one.call("diary", "plan", 10, "first")
+    await world.clock.advance(10)
+    second = await one.call("diary", "plan", 10, "second")
+    third = await one.call("diary", "plan", 10, "third")
+    assert await other.call("diary", "cancel", second)
+    await world.clock.advance(10)
+    assert await other.call("diary", "get", third) is None
+    assert await one.call("diary", "read") == ["first", "third"]
+    assert OUTSIDE.count("second") == 0
 
 
 # -- the alarm -------------------------------------------------------------------------------------
