@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, TypeVarTuple, Un
 
 from rivetless.actor.abort import AbortSignal
 from rivetless.workflow import branches, loops, steps
+from rivetless.workflow.engine import each_wait
 from rivetless.workflow.errors import (
     EntryInProgressError,
     FailureKind,
@@ -55,22 +56,14 @@ class Helper(Generic[T]):
         self._work = work
 
     def __await__(self) -> Generator[Any, Any, T]:
-        engine, work = self._ctx.engine, self._work
         try:
-            waited = work.send(None)
-            while True:
-                engine.waited = waited
-                try:
-                    sent = yield waited
-                except BaseException as error:
-                    waited = work.throw(error)
-                else:
-                    waited = work.send(sent)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+            return (yield from each_wait(self._work.__await__(), self._before))
         finally:
             self._ctx.ended(self._label)
+
+    def _before(self, waited: object) -> tuple[()]:
+        self._ctx.engine.waited = waited
+        return ()
 
     def __del__(self) -> None:
         self._work.close()

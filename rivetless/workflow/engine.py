@@ -8,7 +8,7 @@ it again when what it waits for may be there.
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -271,21 +271,31 @@ class Part(Generic[T]):
         self._work = work
 
     def __await__(self) -> Generator[Any, Any, T]:
-        engine, work = self._engine, self._work.__await__()
-        try:
-            waited = next(work)
-            while True:
-                try:
-                    if waited is not None and waited is not engine.waited:
-                        yield from engine.port.durable().__await__()
-                    sent = yield waited
-                except BaseException as error:
-                    waited = work.throw(error)
-                else:
-                    waited = work.send(sent)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        return (yield from each_wait(self._work.__await__(), self._before))
+
+    def _before(self, waited: object) -> Iterable[Any]:
+        if waited is None or waited is self._engine.waited:
+            return ()
+        return self._engine.port.durable().__await__()
+
+
+def each_wait(
+    work: Generator[Any, Any, T], before: Callable[[object], Iterable[Any]]
+) -> Generator[Any, Any, T]:
+    """Go through what is awaited, and before each wait through what ``before`` says."""
+    try:
+        waited = next(work)
+        while True:
+            try:
+                yield from before(waited)
+                sent = yield waited
+            except BaseException as error:
+                waited = work.throw(error)
+            else:
+                waited = work.send(sent)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
 
 
 async def unwrapped(work: Awaitable[Any]) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from rivetless.actor.mailbox import AnyQueue, Taking, Time, in_seconds
 from rivetless.actor.queue import Completes, Delivery, Message, Queue
 from rivetless.errors import make
 from rivetless.workflow.journal import Completion, Entry, Writing, plain_json, read_json, whole
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from rivetless.workflow.context import WorkflowContext
 
 A = TypeVar("A")
@@ -22,9 +24,6 @@ W = TypeVar("W")
 X = TypeVar("X")
 Y = TypeVar("Y")
 Z = TypeVar("Z")
-
-Time: TypeAlias = float | timedelta
-AnyQueue: TypeAlias = Queue[Any, Any] | str
 
 
 class WorkflowQueue:
@@ -41,22 +40,15 @@ class WorkflowQueue:
 
     @overload
     def next(
-        self, name: str, a: Queue[A, W], /, *, completable: bool | None = None
+        self, name: str, a: Queue[A, W], /, **how: Unpack[Taking]
     ) -> Awaitable[Message[A, W]]: ...
     @overload
     def next(
-        self, name: str, a: Queue[A, W], b: Queue[B, X], /, *, completable: bool | None = None
+        self, name: str, a: Queue[A, W], b: Queue[B, X], /, **how: Unpack[Taking]
     ) -> Awaitable[Message[A, W] | Message[B, X]]: ...
     @overload
     def next(
-        self,
-        name: str,
-        a: Queue[A, W],
-        b: Queue[B, X],
-        c: Queue[C, Y],
-        /,
-        *,
-        completable: bool | None = None,
+        self, name: str, a: Queue[A, W], b: Queue[B, X], c: Queue[C, Y], /, **how: Unpack[Taking]
     ) -> Awaitable[Message[A, W] | Message[B, X] | Message[C, Y]]: ...
     @overload
     def next(
@@ -67,22 +59,15 @@ class WorkflowQueue:
         c: Queue[C, Y],
         d: Queue[D, Z],
         /,
-        *,
-        completable: bool | None = None,
+        **how: Unpack[Taking],
     ) -> Awaitable[Message[A, W] | Message[B, X] | Message[C, Y] | Message[D, Z]]: ...
     @overload
     def next(
-        self, name: str, /, *queues: AnyQueue, completable: bool | None = None
+        self, name: str, /, *queues: AnyQueue, **how: Unpack[Taking]
     ) -> Awaitable[Message[Any, Any]]: ...
     @overload
     def next(
-        self,
-        name: str,
-        a: Queue[A, W],
-        /,
-        *,
-        timeout: Time | None,
-        completable: bool | None = None,
+        self, name: str, a: Queue[A, W], /, *, timeout: Time | None, **how: Unpack[Taking]
     ) -> Awaitable[Message[A, W] | None]: ...
     @overload
     def next(
@@ -93,16 +78,11 @@ class WorkflowQueue:
         /,
         *,
         timeout: Time | None,
-        completable: bool | None = None,
+        **how: Unpack[Taking],
     ) -> Awaitable[Message[A, W] | Message[B, X] | None]: ...
     @overload
     def next(
-        self,
-        name: str,
-        /,
-        *queues: AnyQueue,
-        timeout: Time | None,
-        completable: bool | None = None,
+        self, name: str, /, *queues: AnyQueue, timeout: Time | None, **how: Unpack[Taking]
     ) -> Awaitable[Message[Any, Any] | None]: ...
     def next(
         self,
@@ -110,7 +90,7 @@ class WorkflowQueue:
         /,
         *queues: AnyQueue,
         timeout: Time | None = None,
-        completable: bool | None = None,
+        **how: Unpack[Taking],
     ) -> Awaitable[Any]:
         """Wait for the oldest message of the queues; of any queue where none is named.
 
@@ -118,14 +98,15 @@ class WorkflowQueue:
             name: of the wait, unique in its context.
             *queues: which ones.
             timeout: how long to wait at most.
-            completable: whether it stays until ``complete``; as its queue says by default.
+            **how: ``completable``: whether it stays until ``complete``; as its queue says by
+                default.
 
         Returns:
             The message; ``None`` when the time was over.
         """
 
         async def first() -> Message[Any, Any] | None:
-            found = await self._receive(name, queues, 1, timeout, completable)
+            found = await self._receive(name, queues, 1, timeout, **how)
             return found[0] if found else None
 
         return self._ctx.helper(name, "message", first)
@@ -139,7 +120,7 @@ class WorkflowQueue:
         *,
         count: int = 1,
         timeout: Time | None = None,
-        completable: bool | None = None,
+        **how: Unpack[Taking],
     ) -> Awaitable[list[Message[A, W]]]: ...
     @overload
     def next_batch(
@@ -151,7 +132,7 @@ class WorkflowQueue:
         *,
         count: int = 1,
         timeout: Time | None = None,
-        completable: bool | None = None,
+        **how: Unpack[Taking],
     ) -> Awaitable[list[Message[A, W] | Message[B, X]]]: ...
     @overload
     def next_batch(
@@ -161,7 +142,7 @@ class WorkflowQueue:
         *queues: AnyQueue,
         count: int = 1,
         timeout: Time | None = None,
-        completable: bool | None = None,
+        **how: Unpack[Taking],
     ) -> Awaitable[list[Message[Any, Any]]]: ...
     def next_batch(
         self,
@@ -170,14 +151,14 @@ class WorkflowQueue:
         *queues: AnyQueue,
         count: int = 1,
         timeout: Time | None = None,
-        completable: bool | None = None,
+        **how: Unpack[Taking],
     ) -> Awaitable[list[Any]]:
         """Wait for messages, and take at most ``count`` of those that are there.
 
         The list is empty when the time was over. Arguments as ``next``.
         """
         return self._ctx.helper(
-            name, "message", lambda: self._receive(name, queues, count, timeout, completable)
+            name, "message", lambda: self._receive(name, queues, count, timeout, **how)
         )
 
     async def _receive(
@@ -186,7 +167,7 @@ class WorkflowQueue:
         queues: Sequence[AnyQueue],
         count: int,
         timeout: Time | None,
-        completable: bool | None,
+        completable: bool | None = None,
     ) -> list[Message[Any, Any]]:
         ctx, engine, port = self._ctx, self._ctx.engine, self._ctx.engine.port
         journal, location = engine.journal, ctx.place(name)
@@ -206,10 +187,9 @@ class WorkflowQueue:
 
         if not await port.receive(location, names, count, completable, finish):
             now = port.now()
-            if old is None and timeout is not None:
+            if old is None and (seconds := in_seconds(timeout)) is not None:
                 # How long it waits is decided once.
-                seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-                entry = replace(entry, at=whole(now + max(seconds, 0.0)))
+                entry = replace(entry, at=whole(now + seconds))
                 if seconds > 0:
                     journal.mark(entry)
                     await engine.write_dirty()

@@ -190,16 +190,17 @@ class Dying(StoreWrapper):
         raise AssertionError
 
 
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("kind", "breath"), [("memory", 1), ("memory", 8), ("sqlite", 8)])
 async def test_a_process_may_die_at_every_commit(
-    kind: str, breath: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, breath: int, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Others get their chance after each step, so that each is committed alone; or after some.
     monkeypatch.setattr(flight, "BREATH", breath)
 
-    async def life(number: int, after: bool) -> int:
+    async def life(number: int) -> int:
         clock = FakeClock()
-        folder = tmp_path / f"{number}-{after}"
+        folder = tmp_path / str(number)
         folder.mkdir()
         store = Dying(make_store(kind, clock, folder))
         async with Rig(store=store, clock=clock) as rig:
@@ -209,8 +210,7 @@ async def test_a_process_may_die_at_every_commit(
                 forever.cancel()
         return store.commits
 
-    whole = await life(0, after=False)
+    whole = await life(0)
     assert whole >= 50 if breath == 1 else whole < 30
     for number in range(1, whole + 1):
-        for after in (False, True):
-            await life(number, after)
+        await life(number)
