@@ -182,10 +182,11 @@ class Process:
             # A function's environment is thawed for each event, and frozen when it has answered.
             self._idle = False
             self.vitality.thaw()
-        if not self.vitality.awake:
-            await self.vitality.wait()
+        # Counted before it waits: whoever ends as the environment thaws must not freeze it again.
         self._at_work += 1
         try:
+            if not self.vitality.awake:
+                await self.vitality.wait()
             result = await work()
         except asyncio.CancelledError:
             failure = gone()
