@@ -15,6 +15,13 @@ MOST_LINES: Final = 120
 """How many lines of a trace are shown; its end tells most."""
 
 
+_WAYWARD: Final = (
+    "",
+    "It did not fail again: something in it depends on more than the seed. Take ids from",
+    "`self.turn_id`, no time but the simulation's, and rely on the order of no set.",
+)
+
+
 class SimulationFailure(AssertionError):
     """A seed has failed; the text shows what happened.
 
@@ -44,6 +51,7 @@ def describe(failed: Run, smallest: Run, replay: str) -> str:
             f"seed {failed.plan.seed} fails on the {failed.store} store, at commit {commit()}",
             "",
             said,
+            *(_WAYWARD if smallest is failed else ()),
             "",
             f"{_share(smallest, failed)}:",
             "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def run(scenario: Scenario, deployment: Deployment, plan: Plan, store: StoreKind
     mishaps: list[BaseException] = []
     loop.set_exception_handler(lambda _, context: _note_mishap(mishaps, context))
     failure: BaseException | None = None
-    with _quiet():
+    with _alone(plan.seed):
         try:
             loop.run_until_complete(_play(scenario, simulation))
         except (KeyboardInterrupt, SystemExit):
@@ -126,17 +127,20 @@ def _end(loop: SimLoop, simulation: Simulation) -> None:
 
 
 @contextmanager
-def _quiet() -> Generator[None, None, None]:
-    """Keep the garbage collector and the log out of a run.
+def _alone(seed: int) -> Generator[None, None, None]:
+    """Keep out of a run what would make it another: the garbage collector, and others' chance.
 
-    The collector runs code when it likes, and warnings are what simulations are full of.
+    The collector runs code when it likes. And the log, since warnings are what simulations are full
+    of.
     """
-    collecting, level = gc.isenabled(), _log.level
+    collecting, level, chance = gc.isenabled(), _log.level, random.getstate()
     gc.disable()
     _log.setLevel(logging.CRITICAL + 1)
+    random.seed(seed)
     try:
         yield
     finally:
+        random.setstate(chance)
         _log.setLevel(level)
         if collecting:
             gc.enable()

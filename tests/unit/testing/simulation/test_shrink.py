@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from rivetless.testing.simulation import Simulation
+import pytest
+
+from rivetless.testing.simulation import Simulation, SimulationFailure
 from rivetless.testing.simulation.choices import Plan
+from rivetless.testing.simulation.decorator import check_seed
 from rivetless.testing.simulation.runs import Run, run
 from rivetless.testing.simulation.shrink import shrink
 from rivetless.testing.simulation.simulation import Deployment
@@ -67,3 +70,15 @@ def test_no_more_is_done_than_was_asked_for() -> None:
 def test_what_does_not_fail_again_is_left_as_it_is() -> None:
     failed = run(count_badly, DEPLOYMENT, Plan(seed=0))
     assert shrink(failed, again) is failed
+
+
+def test_what_does_not_fail_again_is_said_to_be_wayward() -> None:
+    failures = iter([LookupError("once")])
+
+    async def fails_once(sim: Simulation) -> None:
+        for failure in failures:
+            raise failure
+
+    with pytest.raises(SimulationFailure) as caught:
+        check_seed(fails_once, DEPLOYMENT, 1, "memory", "test_it")
+    assert "It did not fail again" in str(caught.value)
