@@ -56,6 +56,7 @@ class Port:
         refused: makes the error for a call that was certainly not made.
         lost: makes the error for a call of which nobody knows whether it was made.
         throttled: makes the error of a service that has no capacity.
+        fails: whether it leads to what an outage makes unreachable.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Port:
     refused: Callable[[], Exception]
     lost: Callable[[], Exception]
     throttled: Callable[[], Exception] | None = None
+    fails: bool = False
 
 
 @cache
@@ -125,6 +127,12 @@ class Network:
         self.calls: list[str] = []
         self.sites: Final = CallSites()
         self.ended = False
+        self._out_until = 0.0
+
+    def fail(self, which: FaultId, seconds: float) -> None:
+        """Make the store unreachable for a while, or until the weather is calm."""
+        self.note(Fault.OUTAGE, which, "store", f"for {seconds:.3f} s")
+        self._out_until = self._loop.time() + seconds
 
     @property
     def under_way(self) -> bool:
@@ -164,6 +172,11 @@ class Network:
                 await process.wait()
             return answer
         draw = self._choices.draw(f"{name} {port.name}")
+        if port.fails and self._loop.time() < self._out_until:
+            await asyncio.sleep(LATENCY[1])
+            if not process.awake:
+                await process.wait()
+            raise port.refused()
         fault = self._weather.pick(port.faults, draw)
         if fault is Fault.DUPLICATED and not again:
             fault = None

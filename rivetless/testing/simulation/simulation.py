@@ -271,7 +271,18 @@ class Simulation:
             self.world.processes.append(await self._launch(slot, 0))
         if not self._resident:
             self._queue.start()
+        self.world.begin(self._fail_store())
         self.client = self.new_client()
+
+    async def _fail_store(self) -> None:
+        """Have an outage of the store, if this seed has one."""
+        world = self.world
+        draw = world.choices.draw("store outage")
+        rate = world.weather.rates.get(Fault.OUTAGE, 0.0)
+        if draw.whether < rate and world.choices.allows(draw.id):
+            await asyncio.sleep(0.005 * 200.0**draw.first)
+            if not world.weather.calm:
+                world.network.fail(draw.id, 0.02 * 200.0**draw.second)
 
     async def _launch(self, slot: int, generation: int) -> Process:
         """Start a process."""

@@ -63,6 +63,7 @@ PORTS: Final = {
         _refused,
         # Whoever asks what is there only learns that it cannot be had.
         _lost if verb == "commit" else _refused,
+        fails=True,
     )
     for verb in VERBS
 }

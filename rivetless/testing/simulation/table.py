@@ -64,6 +64,7 @@ PORTS: Final = {
         _not_sent,
         _answer_lost,
         _throttled,
+        fails=True,
     )
     for operation in (*sorted(_READS | _COMMITS), "DeleteItem", "BatchWriteItem")
 }

@@ -54,6 +54,9 @@ class Fault(enum.Enum):
     FROZE_AFTER = "froze after"
     """The process is frozen before it sees the answer, and thaws later."""
 
+    OUTAGE = "outage"
+    """The store cannot be reached by anybody for a while."""
+
     SKEWED = "skewed"
     """The process's clock is wrong."""
 
@@ -94,11 +97,12 @@ RATES: Final[Mapping[Fault, float]] = MappingProxyType(
         Fault.DIED_AFTER: 0.012,
         Fault.FROZE_BEFORE: 0.016,
         Fault.FROZE_AFTER: 0.016,
+        Fault.OUTAGE: 0.4,
         Fault.SKEWED: 0.5,
         Fault.DEPLOYED: 0.4,
-        Fault.BELL_LOST: 0.25,
-        Fault.BELL_DOUBLED: 0.25,
-        Fault.BELL_LATE: 0.25,
+        Fault.BELL_LOST: 0.35,
+        Fault.BELL_DOUBLED: 0.35,
+        Fault.BELL_LATE: 0.3,
         Fault.PUSH_LOST: 0.1,
         Fault.SOCKET_CUT: 0.08,
     }

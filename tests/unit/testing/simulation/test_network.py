@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,6 +133,22 @@ def test_faults_that_are_not_allowed_do_not_happen() -> None:
     assert street.loop.run_until_complete(street.carry()) == "done"
     with pytest.raises(Refused):
         street.run(street.carry())
+
+
+def test_an_outage_ends() -> None:
+    street = Street(None)
+    street.port = replace(street.port, fails=True)
+
+    async def try_twice() -> str:
+        street.network.fail(FaultId("store outage", 0), 5.0)
+        with pytest.raises(Refused):
+            await street.carry()
+        assert street.arrived == []
+        await asyncio.sleep(5)
+        return await street.carry()
+
+    assert street.run(try_twice()) == "done"
+    assert street.network.counts == {Fault.OUTAGE: 1}
 
 
 def test_in_calm_weather_nothing_happens() -> None:
