@@ -57,6 +57,15 @@ async def test_what_fails_three_times_is_put_aside(rig: Rig) -> None:
     assert await worker.failed() == ["user.bad_url"]
 
 
+async def test_an_administrator_looks_at_what_failed(rig: Rig) -> None:
+    worker = rig.client.get_or_create(Thumbnailer, "ann")
+    await worker.add_all(["ftp://example.com"], 32)
+    await rig.advance(10)
+    assert await worker.failed() == ["user.bad_url"]
+    assert await client.try_again(rig.client, "ann") == 0
+    assert await worker.failed() == []
+
+
 async def test_another_actor_sends_exactly_once(rig: Rig) -> None:
     await rig.client.get_or_create(Shop).upload("ann", CAT)
     await rig.settle()

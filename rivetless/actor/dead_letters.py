@@ -96,12 +96,12 @@ class DeadLetters:
         """Return letters, newest first."""
         if not 1 <= limit <= MOST_LISTED:
             raise ValueError(f"`limit` is {limit}; it is from 1 to {MOST_LISTED}.")
-        return [_shown(letter) for letter in await self._port.list(limit, kind)]
+        return [shown(letter) for letter in await self._port.list(limit, kind)]
 
     async def get(self, letter_id: str) -> DeadLetter | None:
         """Return one letter."""
         letter = await self._port.find(letter_id)
-        return None if letter is None else _shown(letter)
+        return None if letter is None else shown(letter)
 
     async def replay(self, letter_id: str) -> bool:
         """Put a letter back to be tried anew; say whether there was one. Joins the commit."""
@@ -116,7 +116,8 @@ class DeadLetters:
         return await self._port.purge(letter_id)
 
 
-def _shown(letter: LetterInfo) -> DeadLetter:
+def shown(letter: LetterInfo) -> DeadLetter:
+    """Return what users see of a letter."""
     failure = letter.failure
     return DeadLetter(
         id=letter.id,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rivetless.client.events import EventStream
     from rivetless.client.handle import Handle
     from rivetless.client.http import HTTPTransport
+    from rivetless.client.letters import LetterBox
     from rivetless.client.local import LocalTransport
     from rivetless.client.mock import MockTransport
     from rivetless.client.retry import RetryPolicy
@@ -28,6 +29,7 @@ __all__ = [
     "FetchResponse",
     "HTTPTransport",
     "Handle",
+    "LetterBox",
     "LocalTransport",
     "MockTransport",
     "QueueReply",
@@ -47,6 +49,7 @@ if not TYPE_CHECKING:
         "events": ("EventStream",),
         "handle": ("Handle",),
         "http": ("HTTPTransport",),
+        "letters": ("LetterBox",),
         "local": ("LocalTransport",),
         "mock": ("MockTransport",),
         "retry": ("RetryPolicy",),

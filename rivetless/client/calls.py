@@ -21,6 +21,9 @@ __all__ = [
     "ByKey",
     "FetchRequest",
     "FetchResponse",
+    "LetterQuery",
+    "LetterReplay",
+    "LettersPurge",
     "Location",
     "Origin",
     "QueueReply",
@@ -234,4 +237,51 @@ class Location:
 
     target: ByKey
     exclusive: bool = False
+    origin: Origin = NOWHERE
+
+
+@frozen
+class LetterQuery:
+    """List an actor's dead letters, newest first.
+
+    Attributes:
+        target: which actor; it is never created.
+        limit: how many at most.
+        kind: only those of one kind.
+        origin: which turn asks.
+    """
+
+    target: Target
+    limit: int
+    kind: str | None = None
+    origin: Origin = NOWHERE
+
+
+@frozen
+class LetterReplay:
+    """Put one of an actor's dead letters back to be tried anew.
+
+    Attributes:
+        target: which actor; it is never created.
+        letter_id: which letter.
+        origin: which turn asks.
+    """
+
+    target: Target
+    letter_id: str
+    origin: Origin = NOWHERE
+
+
+@frozen
+class LettersPurge:
+    """Throw one of an actor's dead letters away, or as many as one commit takes.
+
+    Attributes:
+        target: which actor; it is never created.
+        letter_id: which letter; None for all.
+        origin: which turn asks.
+    """
+
+    target: Target
+    letter_id: str | None = None
     origin: Origin = NOWHERE

@@ -44,6 +44,7 @@ from rivetless.client.handle import (
     definition_of,
     queue_of,
 )
+from rivetless.client.letters import LetterBox
 from rivetless.client.retry import RetryPolicy, retrying
 from rivetless.client.sockets import Socket
 from rivetless.client.transports import Transport
@@ -503,6 +504,16 @@ class Client:
         if isinstance(target, ById):
             return target.actor_id
         return await self._locate(Location(target))
+
+    def dead_letters(self, actor: object) -> LetterBox:
+        """Return the dead letters of an actor: what it was to do and could not.
+
+        Over HTTP they are an administrator's, who gives ``token``.
+
+        Args:
+            actor: a handle; the actor is not created.
+        """
+        return LetterBox(self._binding(actor).target, self._transport, self._retry)
 
     # -- the end --------------------------------------------------------------------------------
 

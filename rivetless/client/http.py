@@ -9,8 +9,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from rivetless.actor.dead_letters import DeadLetter
 from rivetless.client import failures
 from rivetless.client.calls import (
     ActionCall,
@@ -18,6 +19,9 @@ from rivetless.client.calls import (
     ByKey,
     FetchRequest,
     FetchResponse,
+    LetterQuery,
+    LetterReplay,
+    LettersPurge,
     Location,
     QueueReply,
     QueueSend,
@@ -25,6 +29,7 @@ from rivetless.client.calls import (
     Target,
 )
 from rivetless.client.endpoint import Endpoint, find_endpoint
+from rivetless.client.letters import read_count, read_letters
 from rivetless.client.network import Network
 from rivetless.client.retry import RetryPolicy
 from rivetless.client.sockets import Socket
@@ -146,6 +151,34 @@ class HTTPTransport:
             return await self._get_or_create(endpoint, target)
         return await self._get(endpoint, target)
 
+    async def letters(self, query: LetterQuery, /) -> list[DeadLetter]:
+        """List dead letters by the management API."""
+        fields = {"limit": str(query.limit)}
+        if query.kind is not None:
+            fields["kind"] = query.kind
+        answer = await self._letters(query.target, "GET", "", fields)
+        return read_letters(answer)
+
+    async def replay_letter(self, replay: LetterReplay, /) -> bool:
+        """Put a dead letter back by the management API."""
+        where = f"/{quote(replay.letter_id, safe='')}/replay"
+        return read_count(await self._letters(replay.target, "POST", where), "replayed") > 0
+
+    async def purge_letters(self, purge: LettersPurge, /) -> int:
+        """Throw dead letters away by the management API."""
+        where = "" if purge.letter_id is None else f"/{quote(purge.letter_id, safe='')}"
+        return read_count(await self._letters(purge.target, "DELETE", where), "purged")
+
+    async def _letters(
+        self, target: Target, method: str, where: str, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        endpoint = await self._find()
+        actor_id = (
+            target.actor_id if isinstance(target, ById) else await self._get(endpoint, target)
+        )
+        path = f"/actors/{quote(actor_id, safe='')}/dead-letters{where}"
+        return await self._manage(endpoint, method, query or {}, path=path)
+
     async def aclose(self) -> None:
         """Close idle connections."""
         if self._lookup is not None:
@@ -262,8 +295,9 @@ class HTTPTransport:
         method: str,
         query: Mapping[str, str],
         body: Mapping[str, object] | None = None,
+        path: str = "/actors",
     ) -> dict[str, Any]:
-        url = endpoint.http("/actors", urlencode({**query, "namespace": endpoint.namespace}))
+        url = endpoint.http(path, urlencode({**query, "namespace": endpoint.namespace}))
         data = b"" if body is None else json.dumps(body).encode()
         fields = self._management_headers(endpoint)
         if body is not None:

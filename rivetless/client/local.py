@@ -11,12 +11,16 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
+from rivetless.actor.dead_letters import DeadLetter
 from rivetless.client.calls import (
     ActionCall,
     FetchRequest,
     FetchResponse,
+    LetterQuery,
+    LetterReplay,
+    LettersPurge,
     Location,
     Origin,
     QueueReply,
@@ -34,7 +38,19 @@ __all__ = ["Caller", "LocalTransport", "detach"]
 
 log = logging.getLogger("rivetless.client")
 
-RequestT = TypeVar("RequestT", ActionCall, QueueSend, FetchRequest, SocketRequest, Location)
+Request: TypeAlias = (
+    ActionCall
+    | QueueSend
+    | FetchRequest
+    | SocketRequest
+    | Location
+    | LetterQuery
+    | LetterReplay
+    | LettersPurge
+)
+"""What a client can ask for."""
+
+RequestT = TypeVar("RequestT", bound=Request)
 
 _ATOMS: Final = frozenset({str, int, bool, float, type(None), bytes, datetime})
 
@@ -43,9 +59,7 @@ class Caller(Protocol):
     """The turn that makes the calls."""
 
     @abstractmethod
-    async def begin(
-        self, request: ActionCall | QueueSend | FetchRequest | SocketRequest | Location, /
-    ) -> Origin:
+    async def begin(self, request: Request, /) -> Origin:
         """Say which call this is, once for each call that the turn makes, in order.
 
         May wait first, e.g. until what the turn has seen is durable, or refuse by raising.
@@ -108,6 +122,19 @@ class LocalTransport:
     async def locate(self, location: Location, /) -> str:
         """Return an actor's id."""
         return await self._dispatcher.locate(await self._begin(location))
+
+    async def letters(self, query: LetterQuery, /) -> list[DeadLetter]:
+        """List dead letters."""
+        found = await self._dispatcher.letters(await self._begin(query))
+        return [replace(letter, body=detach(letter.body)) for letter in found]
+
+    async def replay_letter(self, replay: LetterReplay, /) -> bool:
+        """Put a dead letter back."""
+        return await self._dispatcher.replay_letter(await self._begin(replay))
+
+    async def purge_letters(self, purge: LettersPurge, /) -> int:
+        """Throw dead letters away."""
+        return await self._dispatcher.purge_letters(await self._begin(purge))
 
     async def open_socket(self, request: SocketRequest, /) -> Socket:
         """Open a socket in memory."""

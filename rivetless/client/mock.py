@@ -6,21 +6,25 @@ import asyncio
 import json
 from collections.abc import Callable
 from inspect import isawaitable
-from typing import Any, TypeAlias
+from typing import Any, cast
 from uuid import uuid4
 
+from rivetless.actor.dead_letters import DeadLetter
 from rivetless.actor.declare import Event
 from rivetless.client.calls import (
     ActionCall,
     FetchRequest,
     FetchResponse,
+    LetterQuery,
+    LetterReplay,
+    LettersPurge,
     Location,
     QueueReply,
     QueueSend,
     SocketRequest,
     describe,
 )
-from rivetless.client.local import detach
+from rivetless.client.local import Request, detach
 from rivetless.client.retry import NO_RETRIES, RetryPolicy
 from rivetless.client.sockets import MemorySocket, Socket, SocketClosed, memory_sockets
 from rivetless.errors import action_not_found, public_error
@@ -28,9 +32,6 @@ from rivetless.protocol import messages
 from rivetless.protocol.codec import EncodingName, codec_for
 
 __all__ = ["MockTransport"]
-
-Request: TypeAlias = ActionCall | QueueSend | FetchRequest | SocketRequest | Location
-"""What a mock's function is asked."""
 
 
 class MockTransport:
@@ -47,7 +48,8 @@ class MockTransport:
     ```
 
     The function may be async. What it returns is the action's output, the reply of
-    ``send_and_wait``, a ``FetchResponse`` or its body, or the id that ``resolve`` gives.
+    ``send_and_wait``, a ``FetchResponse`` or its body, the id that ``resolve`` gives, or what
+    ``dead_letters`` finds: a list of ``DeadLetter``, whether one was put back, how many are gone.
     Connections open by themselves; their actions are asked like all others.
 
     Args:
@@ -118,6 +120,18 @@ class MockTransport:
         """Ask the function for an actor's id; makes one up if it knows none."""
         actor_id = await self._ask(location)
         return actor_id if isinstance(actor_id, str) else describe(location.target)
+
+    async def letters(self, query: LetterQuery, /) -> list[DeadLetter]:
+        """Ask the function for dead letters; there are none if it knows none."""
+        return list(cast("list[DeadLetter]", await self._ask(query) or []))
+
+    async def replay_letter(self, replay: LetterReplay, /) -> bool:
+        """Ask the function whether there was such a letter."""
+        return bool(await self._ask(replay))
+
+    async def purge_letters(self, purge: LettersPurge, /) -> int:
+        """Ask the function how many letters are gone."""
+        return int(cast("int", await self._ask(purge) or 0))
 
     async def open_socket(self, request: SocketRequest, /) -> Socket:
         """Open a connection; a raw WebSocket is what the function returns."""

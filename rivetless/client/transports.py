@@ -10,10 +10,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Protocol, runtime_checkable
 
+from rivetless.actor.dead_letters import DeadLetter
 from rivetless.client.calls import (
     ActionCall,
     FetchRequest,
     FetchResponse,
+    LetterQuery,
+    LetterReplay,
+    LettersPurge,
     Location,
     QueueReply,
     QueueSend,
@@ -44,6 +48,18 @@ class Dispatcher(Protocol):
     @abstractmethod
     async def locate(self, location: Location, /) -> str:
         """Return an actor's id; creates it where the target says so."""
+
+    @abstractmethod
+    async def letters(self, query: LetterQuery, /) -> list[DeadLetter]:
+        """List dead letters; the actor is not created."""
+
+    @abstractmethod
+    async def replay_letter(self, replay: LetterReplay, /) -> bool:
+        """Put a dead letter back; say whether there was one."""
+
+    @abstractmethod
+    async def purge_letters(self, purge: LettersPurge, /) -> int:
+        """Throw dead letters away; return how many are gone."""
 
     @abstractmethod
     async def open_socket(self, request: SocketRequest, /) -> Socket:

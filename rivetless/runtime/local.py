@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rivetless import errors
+from rivetless.actor.dead_letters import DeadLetter, shown
 from rivetless.actor.turn import RequestInfo
 from rivetless.client import calls
 from rivetless.client.client import Client
@@ -21,8 +23,11 @@ from rivetless.runtime.commands import (
     ByKey,
     CallAction,
     GetActor,
+    ListLetters,
     Origin,
+    PurgeLetters,
     RawRequest,
+    ReplayLetter,
     SendMessage,
     Target,
 )
@@ -88,6 +93,29 @@ class LocalDispatcher:
         command = GetActor(self.target(location.target), exclusive=location.exclusive)
         info: ActorInfo = await self._dispatch(command)
         return info.actor_id
+
+    async def letters(self, query: calls.LetterQuery, /) -> list[DeadLetter]:
+        """List an actor's dead letters."""
+        command = ListLetters(await self._life(query.target), query.limit, query.kind)
+        return [shown(letter) for letter in await self._dispatch(command)]
+
+    async def replay_letter(self, replay: calls.LetterReplay, /) -> bool:
+        """Put one of an actor's dead letters back."""
+        command = ReplayLetter(await self._life(replay.target), replay.letter_id)
+        return int(await self._dispatch(command)) > 0
+
+    async def purge_letters(self, purge: calls.LettersPurge, /) -> int:
+        """Throw an actor's dead letters away."""
+        command = PurgeLetters(await self._life(purge.target), purge.letter_id)
+        return int(await self._dispatch(command))
+
+    async def _life(self, target: calls.Target) -> ById:
+        """Find the present life of an actor, without creating one."""
+        found = self.target(target)
+        if isinstance(found, ById):
+            return found
+        info: ActorInfo = await self._dispatch(GetActor(replace(found, create=False)))
+        return ById(self._namespace, info.actor_id)
 
     async def open_socket(self, request: calls.SocketRequest, /) -> Socket:
         """Refuse: a turn ends, and a connection of it would end with it."""

@@ -176,6 +176,17 @@ class Postman(Actor[Log]):
         raise UserError("never mind")
 
     @action
+    async def deliver_to_members(self, key: str, text: str) -> None:
+        """Send something that is refused when it arrives."""
+        await self.client.send(self.client.get_or_create(Mail, key), Mail.members, text)
+
+    @action
+    async def letters_of(self, key: str) -> list[str]:
+        """Look at another one's dead letters."""
+        letters = await self.client.dead_letters(self.client.get(Postman, key)).list()
+        return [letter.error for letter in letters]
+
+    @action
     async def ask(self, key: str, text: str) -> int:
         """Send a task to a worker and wait for the reply."""
         worker = self.client.get_or_create(Worker, key)

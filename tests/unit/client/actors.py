@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from pydantic import BaseModel
 
 from rivetless.actor.base import Actor
+from rivetless.actor.dead_letters import DeadLetter
 from rivetless.actor.declare import ActionGroup, Event, action
 from rivetless.client import Client, RetryPolicy
 from rivetless.client.calls import (
     ActionCall,
     FetchRequest,
     FetchResponse,
+    LetterQuery,
+    LetterReplay,
+    LettersPurge,
     Location,
     QueueReply,
     QueueSend,
@@ -134,6 +140,15 @@ class ScriptedTransport:
 
     async def locate(self, location: Location, /) -> str:
         return str(self._next(location))
+
+    async def letters(self, query: LetterQuery, /) -> list[DeadLetter]:
+        return cast("list[DeadLetter]", self._next(query))
+
+    async def replay_letter(self, replay: LetterReplay, /) -> bool:
+        return bool(self._next(replay))
+
+    async def purge_letters(self, purge: LettersPurge, /) -> int:
+        return cast("int", self._next(purge))
 
     async def open_socket(self, request: SocketRequest, /) -> Socket:
         self.requests.append(request)
