@@ -152,14 +152,20 @@ class Claim:
             self._timer = None
             self._lost(owner)
 
+    def abandon(self) -> bool:
+        """Renew it no more; say whether it was this process's. Others have it when it runs out."""
+        timer, self._timer = self._timer, None
+        if timer is None:
+            return False
+        timer.cancel()
+        return True
+
     async def release(self) -> None:
         """Let another process have it."""
         runtime = self._runtime
-        timer, self._timer = self._timer, None
-        if timer is None:
+        if not self.abandon():
             return
-        timer.cancel()
-        if runtime.abandoned or runtime.clock.now() >= self._until:
+        if runtime.clock.now() >= self._until:
             return  # it may be another's by now
         changes = Changes(runtime.fresh_commit_id(), deletes=(_NAME,))
         try:

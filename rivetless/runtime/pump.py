@@ -90,6 +90,7 @@ class Pump:
         rival: the process that runs the loop, where that is another one.
         undecided: whether it is not known yet which process runs the loop.
         has_mail: whether messages were sent meanwhile.
+        cut_off: whether it was cancelled because its actor sleeps.
         longest: seconds that any slice has here; ``None`` where nobody knows.
         task: its work, in a process that stays.
         careful: how many steps of a workflow are not to be built on before they are durable.
@@ -113,6 +114,7 @@ class Pump:
         self._hurry = False
         self.rival: Owner | None = None
         self.undecided = True
+        self.cut_off = False
         self.has_mail = False
         self.task: asyncio.Task[End] | None = None
         self.careful = 0
@@ -143,12 +145,18 @@ class Pump:
         claim = Claim(runtime, cell, self._overtaken)
         cell.running += 1
         try:
-            owner = await claim.take()
-            self.undecided = False
+            try:
+                owner = await claim.take()
+            finally:
+                self.undecided = False
             if owner is not None:
                 return self._leave_to(owner)
             try:
                 return await self._until_left()
+            except asyncio.CancelledError:
+                if not self.cut_off:
+                    claim.abandon()  # the process ends as if it died: nothing more is written
+                raise
             finally:
                 await claim.release()
         except (StoreError, errors.ActorError) as error:
@@ -580,6 +588,7 @@ class Pumps:
     def cancel(self, cell: Cell) -> None:
         """Cut a loop off that has not ended in time."""
         if cell.pump is not None and cell.pump.task is not None:
+            cell.pump.cut_off = True
             cell.pump.task.cancel()
 
     # -- messages that fail -----------------------------------------------------------------------

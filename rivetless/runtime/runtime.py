@@ -119,7 +119,6 @@ class Runtime:
 
     Attributes:
         keepers: who looks after the heads in reserved namespaces, by namespace.
-        abandoned: whether the process is to end as if it died.
     """
 
     def __init__(
@@ -152,7 +151,6 @@ class Runtime:
         self.effects = Effects(store, pusher or NoSockets(), self._conn_lost, self.begin, self.log)
         self.doorbells: Doorbells = doorbells or NoDoorbells()
         self.keepers: dict[str, Keeper] = {}
-        self.abandoned = False
         self.hints = Hints(self, neighbours or NoNeighbours())
         self.rivals = Rivals(self)
         self.alarms = Alarms(self)
@@ -255,7 +253,6 @@ class Runtime:
 
     def abandon(self) -> None:
         """Stop as a process that dies does: nothing is ended, nobody is told."""
-        self.abandoned = True
         self._stop_waking()
         for task in self._tasks:
             task.cancel()
