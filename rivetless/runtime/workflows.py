@@ -25,7 +25,7 @@ from rivetless.runtime.parts import Part
 from rivetless.runtime.steps import Superseded
 from rivetless.runtime.timers import Timer, Timers
 from rivetless.runtime.timers import seconds as whole_milliseconds
-from rivetless.store.base import Append, Changes, Record, RecordKey
+from rivetless.store.base import Append, Changes, Record, RecordKey, StoreError
 from rivetless.store.base import Collection as Records
 from rivetless.workflow.engine import HAIR, End, Engine, Waits
 from rivetless.workflow.errors import HistoryMoved, MisuseError, WorkflowError
@@ -304,6 +304,15 @@ class Workflows:
         return waits.until is not None and self._runtime.clock.now() + HAIR >= waits.until
 
 
+def _passing(error: StoreError | errors.ActorError) -> bool:
+    """Whether an error says nothing of what was being done, which is done again."""
+    if not isinstance(error, errors.ActorError):
+        return True
+    # What has called others is said to be interrupted where its own commit was not possible.
+    cut = error.name == "actor.interrupted"
+    return error.name in PASSING or (cut and error.metadata in [{"cause": c} for c in PASSING])
+
+
 class _Attempt:
     """A turn under way. It may be stopped until its commit begins.
 
@@ -510,6 +519,11 @@ class TurnPort(Port):
                 turn = self._turn
                 target = ById(None, turn.actor_id)
                 result = await self._runtime.execution.run(target, job, turn.cell)
+        except (StoreError, errors.ActorError) as error:
+            if not _passing(error):
+                raise
+            # No failure of the workflow: it is gone on with, from what is there, by and by.
+            raise HistoryMoved from error
         finally:
             self._under_way.pop(attempt, None)
         await self._flight.go_on()

@@ -7,7 +7,15 @@ import asyncio
 import pytest
 from pydantic import BaseModel
 
-from rivetless import Actor, ActorError, Queue, UserError, action
+from rivetless import (
+    Actor,
+    ActorError,
+    Queue,
+    UserError,
+    WorkflowContext,
+    action,
+    workflow,
+)
 from rivetless.keys import Address
 from rivetless.runtime.commands import ByKey, SendMessage, SendResult
 from rivetless.testing.clock import settle
@@ -186,3 +194,43 @@ async def test_a_call_that_was_made_is_not_to_be_tried_again() -> None:
     world.faults.inject(Fault.BEFORE, verb="current")
     with pytest.raises(ActorError, match=r"actor\.interrupted"):
         await process.call("caller", "touch_and_fail")
+
+
+# -- workflows ---------------------------------------------------------------------------------
+
+
+class Trip(Actor[Log]):
+    decisions = Queue[str]()
+
+    @workflow
+    async def run(self, ctx: WorkflowContext) -> None:
+        ctx.rollback_checkpoint("begin")
+        await ctx.step("book", self.note, "booked", rollback=self.cancel)
+        await ctx.queue.next("wait", self.decisions, timeout=5)
+        await ctx.step("pay", self.note, "paid")
+
+    async def note(self, what: str) -> None:
+        self.state.log.append(what)
+
+    async def cancel(self, _: None) -> None:
+        self.state.log.append("cancelled")
+
+    @action
+    async def read(self) -> list[str]:
+        return self.state.log
+
+
+@pytest.mark.parametrize("skip", range(12))
+@pytest.mark.parametrize("verb", ["commit", "current", "records"])
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.VANISHED])
+async def test_a_store_that_is_away_is_no_failure_of_a_workflow(
+    fault: Fault, verb: str, skip: int
+) -> None:
+    """The workflow was rolled back, or had failed for good, if it was away at a bad moment."""
+    world = await World.open(Trip)
+    process = world.staying()
+    await process.call("trip", "read")
+    world.faults.inject(fault, verb=verb, skip=skip)
+    await world.clock.advance(100)
+    world.faults.clear()
+    assert await process.call("trip", "read") == ["booked", "paid"]
