@@ -21,7 +21,7 @@ from typing import Literal
 from benchmarks.measures import MEASURES, Measure
 from benchmarks.overhead import overhead
 from benchmarks.report import Report
-from benchmarks.servers import HERE, RivetKit, Rivetless, Running, Server
+from benchmarks.servers import HERE, Ceiling, RivetKit, Rivetless, Running, Server
 from benchmarks.tools import SETTLE, Failed, Result, Settings, load, memory, startup, wrk
 
 
@@ -48,6 +48,9 @@ def main() -> int:
             order = [*servers[number % len(servers) :], *servers[: number % len(servers)]]
             _say(f"round {number + 1} of {options.rounds}")
             _round(order, chosen, settings, folder, report)
+            _measure_alone(
+                Ceiling(options.port + 40, options.shared), chosen, settings, folder, report
+            )
         if not options.only or "overhead" in options.only:
             calls = max(200, round(2000 * options.scale))
             settings_of_store: tuple[Literal["normal", "full"], ...] = ("normal", "full")
@@ -155,6 +158,28 @@ def _take(
         report.add(measure, server.name, result)
 
 
+def _measure_alone(
+    ceiling: Ceiling,
+    measures: Sequence[Measure],
+    settings: Settings,
+    folder: Path,
+    report: Report,
+) -> None:
+    """Measure what the client can do against a server that does nothing."""
+    wanted = [measure for measure in measures if measure.ceiling]
+    if not wanted:
+        return
+    running = ceiling.start(folder / "ceiling")
+    try:
+        for measure in wanted:
+            _say(f"{measure.title}: {ceiling.name}")
+            report.add_alone(measure, load(running, measure.name, settings))
+    except Failed as error:
+        report.failures.append(str(error))
+    finally:
+        running.stop()
+
+
 def _measure_fresh(server: Server, measure: Measure, settings: Settings, folder: Path) -> Result:
     if measure.tool == "startup":
         return startup(server, folder / "start", settings)
@@ -179,6 +204,7 @@ def _document(report: Report, settings: Settings, rounds: int, begun: datetime) 
         "overhead": report.overhead,
         "failures": report.failures,
         "samples": report.samples,
+        "alone": report.alone,
     }
 
 

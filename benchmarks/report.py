@@ -28,12 +28,18 @@ class Report:
         samples: results by measure's title and column; one for each round.
         overhead: figures of the measure in process, by store setting.
         failures: what could not be measured.
+        alone: results of the client against a server that does nothing, by measure's title.
     """
 
     systems: Mapping[str, str]
     samples: dict[str, dict[str, list[Result]]] = field(default_factory=dict)
     overhead: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    alone: dict[str, list[Result]] = field(default_factory=dict)
+
+    def add_alone(self, measure: Measure, result: Result) -> None:
+        """Keep one sample of the client alone."""
+        self.alone.setdefault(measure.title, []).append(result)
 
     def add(self, measure: Measure, column: str, result: Result) -> None:
         """Keep one sample."""
@@ -121,6 +127,8 @@ class Report:
             for setting, figures in self.overhead.items()
         ]
         for measure in MEASURES:
+            if measure.title in self.alone:
+                lines.append(self._ceiling(measure))
             if measure.saturates and measure.title in self.samples:
                 shares = ", ".join(
                     f"{column} {self._client_share(measure, column):.2f}"
@@ -137,6 +145,16 @@ class Report:
                 seen.append(errors)
         lines += [f"FAILED: {failure}" for failure in self.failures]
         return "\n".join(f"- {line}" for line in lines)
+
+    def _ceiling(self, measure: Measure) -> str:
+        """Write how far the client lets any server come."""
+        figure = statistics.median(_figure(measure, r) for r in self.alone[measure.title])
+        text = f"The client alone, {measure.title}: {_round(figure)} {measure.unit}"
+        best = self.best(measure)
+        if not best:
+            return text
+        sign = "≥" if measure.better == "less" else "≤"
+        return f"{text}: whatever the server, the ratio is {sign} {figure / best:.2f}"
 
     @property
     def reached(self) -> bool:

@@ -17,10 +17,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-__all__ = ["HERE", "NODE_MODULES", "Command", "RivetKit", "Rivetless", "Running", "Server", "act"]
+__all__ = [
+    "HERE",
+    "NODE_MODULES",
+    "Ceiling",
+    "Command",
+    "RivetKit",
+    "Rivetless",
+    "Running",
+    "Server",
+    "System",
+    "act",
+]
 
 HERE: Final = Path(__file__).resolve().parent
 NODE_MODULES: Final = HERE / "node_modules"
+
+System = Literal["rivetkit", "rivetless", "ceiling"]
 
 _PATIENCE: Final = 30.0
 
@@ -56,9 +69,7 @@ class Server:
         port: where it listens; the nine ports after it are its own too.
     """
 
-    def __init__(
-        self, name: str, system: Literal["rivetkit", "rivetless"], port: int, shared: Path
-    ) -> None:
+    def __init__(self, name: str, system: System, port: int, shared: Path) -> None:
         self.name = name
         self.system = system
         self.port = port
@@ -118,6 +129,18 @@ class Rivetless(Server):
         options = ("--store", store, "--synchronous", self.synchronous, "--quiet")
         path = {"PYTHONPATH": str(HERE.parent)}
         return [Command("server", (*command, *options), path)]
+
+
+class Ceiling(Server):
+    """Nothing behind a socket: what is measured with it is the client alone."""
+
+    def __init__(self, port: int, shared: Path) -> None:
+        super().__init__("the client alone", "ceiling", port, shared)
+
+    def commands(self, folder: Path) -> list[Command]:
+        """Return the one process there is."""
+        command = (sys.executable, "-m", "benchmarks.ceiling", "--port", str(self.port))
+        return [Command("server", command, {"PYTHONPATH": str(HERE.parent)})]
 
 
 class RivetKit(Server):
