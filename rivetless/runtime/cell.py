@@ -23,7 +23,16 @@ from rivetless.clock import until
 from rivetless.runtime.gate import Gate
 from rivetless.runtime.reconcile import Verdict, reconcile
 from rivetless.runtime.records import LISTENED
-from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, finish, last_deadline, tick
+from rivetless.runtime.steps import (
+    Snapshot,
+    Step,
+    Superseded,
+    fail,
+    finish,
+    last_deadline,
+    tick,
+    told,
+)
 from rivetless.runtime.tenure import CachedConn, Tenure
 from rivetless.store.base import (
     KEEP,
@@ -510,7 +519,7 @@ class Cell(Gate):
         except TooLarge as error:
             self._discard(batch, errors.state_too_large(error.size, error.limit))
         except StoreError as error:
-            self._discard(batch, errors.make("guard.service_unavailable"), error)
+            self._discard(batch, told(error), error)
         except errors.ActorError as error:
             self._discard(batch, error)
         except BaseException as error:

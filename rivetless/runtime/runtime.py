@@ -75,7 +75,7 @@ from rivetless.runtime.records import LISTENED
 from rivetless.runtime.responses import read_response
 from rivetless.runtime.schedules import ScheduleRunner
 from rivetless.runtime.sending import Sending
-from rivetless.runtime.steps import Step, Superseded, tick
+from rivetless.runtime.steps import Step, Superseded, tick, told
 from rivetless.runtime.sweeper import Sweeper
 from rivetless.runtime.waking import Waking
 from rivetless.runtime.workflows import Workflows
@@ -300,7 +300,7 @@ class Runtime:
         try:
             return await self._handlers[type(command)](command)
         except StoreError as error:
-            raise errors.make("guard.service_unavailable") from error
+            raise told(error) from error
 
     def _under_wire_name(self, target: ByKey) -> ByKey:
         """Accept an actor's Python name for its wire name.

@@ -7,9 +7,10 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from rivetless import errors
 from rivetless.clock import deadline
 from rivetless.frozen import frozen
-from rivetless.store.base import Changes
+from rivetless.store.base import Changes, NewerFormat, StoreError
 
 if TYPE_CHECKING:
     from rivetless.runtime.effects import Effect
@@ -122,3 +123,10 @@ def finish(done: asyncio.Future[None], _: asyncio.Future[None]) -> None:
     """Tell those who wait for a step that its effects are out."""
     if not done.done():
         done.set_result(None)
+
+
+def told(error: StoreError) -> errors.ActorError:
+    """Return what a caller is told whom the store has refused, with nothing written."""
+    # What newer code wrote is for newer code, which is being deployed: to try again finds it.
+    newer = isinstance(error, NewerFormat)
+    return errors.make("actor.restarting" if newer else "guard.service_unavailable")

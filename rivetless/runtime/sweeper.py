@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from rivetless.clock import Timer
 from rivetless.errors import ActorError
 from rivetless.runtime.commands import CloseConnection
-from rivetless.store.base import Host, StoreError
+from rivetless.store.base import Host, NewerFormat, StoreError
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -87,7 +87,10 @@ class Sweeper:
         for due in found:
             if deadline is not None and runtime.clock.now() + MARGIN >= deadline:
                 return
-            head = await runtime.store.load(due.actor_id)
+            try:
+                head = await runtime.store.load(due.actor_id)
+            except NewerFormat:
+                continue  # for processes with newer code, which look as well
             if head is None:
                 continue
             if head.outbox:
