@@ -47,9 +47,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
             "tests/processes/test_timers.py",
         ),
     ),
-    "power": Section(
-        "power cuts that discard unsynced writes", ("tests/crash/test_power_cut.py",)
-    ),
+    "power": Section("power cuts that discard unsynced writes", ("tests/crash/test_power_cut.py",)),
     "network": Section(
         "a proxy that breaks a fifth of all requests to DynamoDB",
         ("tests/processes/test_fault_proxy.py",),
@@ -95,6 +93,25 @@ def results() -> dict[str, Any]:
     """Return what the last run of each section saw."""
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
     return found
+
+
+def rows() -> list[Sequence[str]]:
+    """Return what the documentation shows of them."""
+    kept = results()
+    return [
+        (
+            f"`{name}`{'' if kept[name]['passed'] else ' **failed**'}",
+            "<br>".join(
+                f"{what}: " + ", ".join(f"{n.replace('_', ' ')} {c:,}" for n, c in seen.items())
+                for what, seen in kept[name]["figures"].items()
+            ),
+            f"`{kept[name]['commit']}`",
+            kept[name]["on"],
+            f"{kept[name]['seconds']:,} s",
+        )
+        for name in SECTIONS
+        if name in kept
+    ]
 
 
 def main() -> int:
