@@ -27,6 +27,7 @@ from rivetless.runtime.steps import (
     Snapshot,
     Step,
     Superseded,
+    cut,
     fail,
     finish,
     last_deadline,
@@ -429,6 +430,7 @@ class Cell(Gate):
         """
         if self._flusher is None and self._staged:
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
+            self._flusher.add_done_callback(self._flushed)
         return self._flusher
 
     def flush_soon(self) -> None:
@@ -455,34 +457,18 @@ class Cell(Gate):
     async def _flush(self) -> None:
         try:
             while self._staged:
-                self._sending = self._cut()
+                limits = self._store.capabilities
+                self._sending, self._staged = cut(self._staged, limits)
                 await self._commit(self._sending)
         finally:
             self._sending = []
             self._flusher = None
 
-    def _cut(self) -> list[Step]:
-        """Take as many steps from the front as one commit may hold."""
-        limits = self._store.capabilities
-        records = size = 0
-        for count, step in enumerate(self._staged):
-            changes = step.changes
-            if changes.puts or changes.deletes or changes.appends or changes.absent:
-                records += len(changes.puts) + len(changes.deletes)
-                records += len(changes.appends) + len(changes.absent)
-                size += sum(len(r.data) for r in changes.appends)
-                size += sum(len(r.key) + len(r.data) for r in changes.puts)
-            # Half of the bytes are left to the state, the replies and the keys.
-            if count and (
-                records > limits.max_commit_records or size > limits.max_commit_bytes // 2
-            ):
-                batch, self._staged = self._staged[:count], self._staged[count:]
-                return batch
-            if step.changes.destroyed_at is not None:
-                batch, self._staged = self._staged[: count + 1], self._staged[count + 1 :]
-                return batch
-        batch, self._staged = self._staged, []
-        return batch
+    def _flushed(self, flusher: asyncio.Task[None]) -> None:
+        """Throw away what was not sent if the flusher was cancelled, perhaps before it began."""
+        if flusher.cancelled():
+            self._flusher = None
+            self._discard([], Superseded(elsewhere=True))
 
     async def _commit(self, batch: list[Step]) -> None:
         changes = merge(*(step.changes for step in batch))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from rivetless import errors
 from rivetless.clock import deadline
 from rivetless.frozen import frozen
-from rivetless.store.base import Changes, NewerFormat, StoreError
+from rivetless.store.base import Capabilities, Changes, NewerFormat, StoreError
 
 if TYPE_CHECKING:
     from rivetless.runtime.effects import Effect
@@ -82,6 +82,24 @@ class Step:
         self.done: asyncio.Future[None] = loop.create_future()
         # Nobody may be waiting any more when a step fails; that is not worth a warning.
         self.done.add_done_callback(_seen)
+
+
+def cut(staged: list[Step], limits: Capabilities) -> tuple[list[Step], list[Step]]:
+    """Split steps into as many from the front as one commit may hold, and the rest."""
+    records = size = 0
+    for count, step in enumerate(staged):
+        changes = step.changes
+        if changes.puts or changes.deletes or changes.appends or changes.absent:
+            records += len(changes.puts) + len(changes.deletes)
+            records += len(changes.appends) + len(changes.absent)
+            size += sum(len(r.data) for r in changes.appends)
+            size += sum(len(r.key) + len(r.data) for r in changes.puts)
+        # Half of the bytes are left to the state, the replies and the keys.
+        if count and (records > limits.max_commit_records or size > limits.max_commit_bytes // 2):
+            return staged[:count], staged[count:]
+        if changes.destroyed_at is not None:
+            return staged[: count + 1], staged[count + 1 :]
+    return staged, []
 
 
 def last_deadline(steps: Sequence[Step]) -> float | None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from rivetless import Actor, action
+from rivetless.testing.clock import settle
 from rivetless.testing.stores import SlowStore
 from tests.unit.runtime.worlds import World
 
@@ -42,3 +43,19 @@ async def test_callers_share_commits(callers: int, rounds: int) -> None:
     # The first goes alone. From then on whoever came during one commit is in the next.
     assert world.store.calls["commit"] <= rounds + 1
     assert world.clock.now() - began <= (rounds + 2) * COMMIT
+
+
+async def test_whoever_waits_for_a_commit_that_is_cancelled_is_told() -> None:
+    world = await World.open(Sum)
+    process = world.process()
+    await process.call("sum", "add")
+    (cell,) = process.runtime._cells.values()
+    call = asyncio.create_task(process.call("sum", "add"))
+    for _ in range(100):
+        if cell._flusher is not None:
+            cell._flusher.cancel()  # before it could begin, as when a loop is closed
+            break
+        await asyncio.sleep(0)
+    await settle()
+    assert call.done()
+    assert await call == 2  # nothing was sent, so it was simply run again
