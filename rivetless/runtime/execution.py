@@ -42,6 +42,9 @@ MARGIN: Final = 0.5
 SHARE: Final = 0.2
 """The part of a short time that is kept back instead."""
 
+PASSING: Final = ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
+"""What says nothing of what was being done, which is done again."""
+
 PATIENCE: Final = 3
 """Conflicts after which a turn takes the lease."""
 
@@ -69,6 +72,15 @@ class Execution:
         Raises:
             ActorError: what the handler raised, or why it could not be run.
         """
+        try:
+            return await self._run(target, job, cell)
+        except Exception as error:
+            if job.failing is not None and not says_nothing(error):
+                life, messages = job.failing
+                await self._runtime.pumps.note_failures(life, messages, error)
+            raise
+
+    async def _run(self, target: Target, job: Job, cell: Cell | None) -> Any:
         if len(job.origin.chain) >= MAX_CHAIN:
             raise errors.deadlock(job.origin.chain)
         job.started = tick()
@@ -353,9 +365,11 @@ class Execution:
         Raises:
             Superseded: it may have been.
         """
+        failing = turn.queue.failing
         turn.end("failed")
         if turn.refused is None:
             await turn.cell.validate(turn.base, _read_since(turn))
+        turn.job.failing = (turn.actor_id, failing) if failing else None
         if not isinstance(error, errors.ActorError):
             turn.log.error("unhandled error in %s", turn.job.label, exc_info=error)
 
@@ -460,6 +474,13 @@ class Execution:
             raise Superseded(elsewhere=False)
         job.leased = True
         job.closed = closed
+
+
+def says_nothing(error: Exception) -> bool:
+    """Whether an error is none of what was being done, so that it is no failure of a message."""
+    return isinstance(error, errors.ActorError) and (
+        is_lifecycle(error) or error.name in ("actor.aborted", *PASSING)
+    )
 
 
 def _read_since(turn: ActorTurn) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rivetless.actor.turn import ConnInfo, RequestInfo
     from rivetless.keys import Address
     from rivetless.runtime.flight import Flight
+    from rivetless.runtime.messages import Stored
     from rivetless.runtime.turn import ActorTurn
 
 Body = Callable[["ActorTurn"], Coroutine[Any, Any, Any]]
@@ -50,6 +51,7 @@ class Job:
         hops: how many wakes that actors made themselves led to it, sends counted as parts of one.
         checkpoints: how many commits ``save_state`` made in the present run.
         once: results of ``once``, by name.
+        failing: the life, and the messages that its handler had received, when it failed.
         flight: where its turns go when they are sent, if not all is to wait until they are durable.
     """
 
@@ -71,6 +73,7 @@ class Job:
         "echoes",
         "elsewhere",
         "exclusive",
+        "failing",
         "flight",
         "hook",
         "hops",
@@ -129,6 +132,7 @@ class Job:
         self.answered = False
         self.cause = cause
         self.once: dict[str, object] | None = None
+        self.failing: tuple[str, tuple[Stored, ...]] | None = None
         self.flight = flight
         self._turn_id = turn_id
         self._durable_cause = turn_id is not None or origin.call_key is not None

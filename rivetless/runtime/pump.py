@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from rivetless import errors
@@ -18,6 +18,7 @@ from rivetless.runtime import messages
 from rivetless.runtime.claim import LATER, Claim
 from rivetless.runtime.commands import ById
 from rivetless.runtime.dead import Letter, failure_of
+from rivetless.runtime.execution import PASSING
 from rivetless.runtime.job import Job
 from rivetless.runtime.messages import MARK, Stored
 from rivetless.runtime.ports import Ring
@@ -56,10 +57,6 @@ QUIET: Final = 5.0
 
 PAUSES: Final = (1.0, 60.0)
 """Bounds, in seconds, of the pause before ``run`` is begun again after a failure."""
-
-
-PASSING: Final = ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
-"""What says nothing of what was being done, which is done again."""
 
 
 class End(enum.Enum):
@@ -384,7 +381,8 @@ class Pump:
         turn.end("failed")
         turn.log.error("unhandled error in run", exc_info=error)
         if received:
-            await self._runtime.pumps.note_failures(self._cell, list(received.values()), error)
+            failed = tuple(received.values())
+            await self._runtime.pumps.note_failures(self._actor_id, failed, error)
             self._failures += 1
             pause = min(PAUSES[0] * 2.0**self._failures / 2, PAUSES[1])
             self._again_at = self._runtime.clock.now() + pause
@@ -593,9 +591,15 @@ class Pumps:
 
     # -- messages that fail -----------------------------------------------------------------------
 
-    async def note_failures(self, cell: Cell, failed: list[Stored], error: Exception) -> None:
+    async def note_failures(
+        self, actor_id: str, failed: Sequence[Stored], error: Exception
+    ) -> None:
         """Count a failure of each message; make dead letters of those that fail too often."""
-        runtime, definition = self._runtime, cell.definition
+        runtime, target = self._runtime, ById(None, actor_id)
+        try:
+            definition = await runtime.definition_of(target)
+        except (errors.ActorError, StoreError):
+            return  # there is nothing left to count for
 
         async def note(turn: ActorTurn) -> None:
             part = turn.part(TurnQueue)
@@ -604,11 +608,11 @@ class Pumps:
                 most = 1 if queue is None else queue.max_deliveries
                 await part.note_failure(message, most, failure_of(error))
 
-        job = Job(definition, note, label="run", deadline=runtime.deadline(definition))
+        job = Job(definition, note, label="a failure", deadline=runtime.deadline(definition))
         try:
-            await runtime.execution.run(ById(None, cell.actor_id), job)
-        except errors.ActorError:
-            runtime.log.warning("a failure of %s was not counted", cell.address, exc_info=True)
+            await runtime.execution.run(target, job)
+        except (errors.ActorError, StoreError):
+            runtime.log.warning("a failure of %s was not counted", actor_id, exc_info=True)
 
 
 def _replay(turn: ActorTurn, letter: Letter) -> None:

@@ -45,6 +45,7 @@ class TurnQueue(Part, QueuePort):
         "_inbox",
         "_listening",
         "_marks",
+        "_received",
         "_replies",
         "_sends",
         "held",
@@ -62,6 +63,7 @@ class TurnQueue(Part, QueuePort):
         self._marks: dict[int, int] = {}
         self._inbox: Inbox | None = None
         self._listening: set[int] = set()
+        self._received: set[int] = set()
 
     @property
     def definition(self) -> ActorDefinition:
@@ -148,6 +150,7 @@ class TurnQueue(Part, QueuePort):
     async def _hand_over(self, found: list[Stored], completable: bool | None) -> list[Delivery]:
         """Make deliveries of messages that were claimed."""
         deliveries: list[Delivery] = []
+        self._received.update(message.number for message in found)
         for message in found:
             stays = self._stays(message) if completable is None else completable
             (self.held if stays else self.taken)[message.number] = message
@@ -209,6 +212,12 @@ class TurnQueue(Part, QueuePort):
         if id(signal) not in self._listening:
             self._listening.add(id(signal))
             signal.add_callback(self.inbox.poke)
+
+    @property
+    def failing(self) -> tuple[Stored, ...]:
+        """The messages that were handed to the handler and are not done with: it has failed."""
+        have = {**self.held, **self.taken}
+        return tuple(message for number, message in have.items() if number in self._received)
 
     async def note_failure(self, message: Stored, most: int, failure: Failure) -> None:
         """Count that a message has failed; with the ``most``-th time it becomes a dead letter."""

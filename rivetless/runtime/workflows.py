@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from rivetless import errors
 from rivetless.clock import Timeout, sleep
 from rivetless.runtime.commands import ById
+from rivetless.runtime.execution import PASSING
 from rivetless.runtime.flight import Flight
 from rivetless.runtime.job import Job, digest
 from rivetless.runtime.messages import MARK, mark, read_message
@@ -66,9 +67,6 @@ PATIENCE: Final = 60.0
 
 MOMENT: Final = 0.25
 """Seconds before the end of a slice at which a step that has had all of it is over."""
-
-PASSING: Final = ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
-"""What says nothing of a step: the workflow goes on from what the store has."""
 
 T = TypeVar("T")
 

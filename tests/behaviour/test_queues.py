@@ -134,7 +134,17 @@ async def test_a_turn_that_fails_sends_and_takes_nothing(world: World) -> None:
     await world.client.send(mail, Mail.notes, "kept")
     with pytest.raises(ActorError, match="got kept"):
         await mail.take_and_fail()
-    assert await mail.take([]) == [1, "notes", "kept", 1]
+    assert await mail.take([]) == [1, "notes", "kept", 2]
+
+
+async def test_what_fails_in_actions_becomes_a_dead_letter_too(world: World) -> None:
+    mail = world.client.get_or_create(Mail, world.key)
+    await world.client.send(mail, Mail.notes, "bad")
+    for _ in range(5):
+        with pytest.raises(ActorError, match="got bad"):
+            await mail.take_and_fail()
+    with pytest.raises(ActorError, match="got None"):
+        await mail.take_and_fail()
 
 
 async def test_waiting_ends_with_a_message_or_the_time(world: World) -> None:

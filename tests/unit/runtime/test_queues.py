@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from rivetless import Actor, ActorAborted, ActorError, Event, Queue, action
+from rivetless import Actor, ActorAborted, ActorError, Event, Queue, UserError, action
 from rivetless.keys import Address
 from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import ByKey, Origin, SendMessage, Wake
@@ -419,3 +419,126 @@ async def test_a_unit_that_only_sends_has_not_read_what_is_old() -> None:
     assert SEEN[-1] == ("b", False)
     one.runtime.abandon()
     await settle()
+
+
+# -- messages that fail in actions ------------------------------------------------------------
+
+
+class Bench(Actor[Log], action_timeout=5):
+    """Works off its queue when it is told to."""
+
+    notes = Queue[str](max_deliveries=2)
+    tasks = Queue[str, str](max_deliveries=2)
+
+    @action
+    async def work(self, how: str) -> int:
+        message = await self.queue.next(self.notes, timeout=0)
+        if message is None:
+            return 0
+        self.state.count += 1
+        await self._act(how)
+        return message.attempt
+
+    @action(exclusive=True)
+    async def work_alone(self, how: str) -> int:
+        return await self.work(how)
+
+    @action
+    async def work_completably(self) -> None:
+        message = await self.queue.wait_for(self.tasks, timeout=1)
+        raise UserError(message.body)
+
+    async def _act(self, how: str) -> None:
+        if how == "raise":
+            raise UserError("as asked")
+        if how == "hang":
+            await asyncio.Event().wait()
+        if how == "abort":
+            raise ActorAborted
+        if how == "restart":
+            raise ActorError("actor", "restarting", "in a moment")
+
+    @action
+    async def letters(self) -> list[str]:
+        return [f"{x.attempts} {x.error} {x.body}" for x in await self.dead_letters.list()]
+
+
+async def bench(shared: bool = True) -> tuple[World, Process]:
+    world = await World.open(Bench, shared=shared)
+    process = world.process()
+    await send(process, "bench", "notes", "bad")
+    return world, process
+
+
+@pytest.mark.parametrize("name", ["work", "work_alone"])
+@pytest.mark.parametrize("shared", [True, False])
+async def test_failures_in_actions_are_counted(name: str, shared: bool) -> None:
+    world, process = await bench(shared)
+    with pytest.raises(UserError):
+        await process.call("bench", name, "raise")
+    assert (await head_of(world, "bench")).counters["messages"] == 1
+    with pytest.raises(UserError):
+        await process.call("bench", name, "raise")
+
+    assert await process.call("bench", name, "raise") == 0
+    assert await process.call("bench", "letters") == ["2 user.user_error ['notes', 'bad']"]
+    counters = (await head_of(world, "bench")).counters
+    assert (counters["messages"], counters["failing"]) == (0, 0)
+
+
+async def test_a_failure_is_told_to_the_next_receiver() -> None:
+    _, process = await bench()
+    with pytest.raises(UserError):
+        await process.call("bench", "work", "raise")
+
+    assert await process.call("bench", "work", "well") == 2
+
+
+async def test_an_action_that_takes_too_long_has_failed() -> None:
+    world, process = await bench()
+    working = asyncio.ensure_future(process.call("bench", "work", "hang"))
+    await world.clock.advance(5)
+    with pytest.raises(ActorError, match="action_timed_out"):
+        await working
+
+    assert await process.call("bench", "work", "well") == 2
+
+
+@pytest.mark.parametrize("how", ["abort", "restart"])
+async def test_what_says_nothing_of_a_message_is_no_failure(how: str) -> None:
+    _, process = await bench()
+    with pytest.raises((ActorError, ActorAborted)):
+        await process.call("bench", "work", how)
+
+    assert await process.call("bench", "work", "well") == 1
+
+
+async def test_a_conflict_is_no_failure() -> None:
+    world, process = await bench()
+    world.faults.inject(Fault.CONFLICT)
+
+    assert await process.call("bench", "work", "well") == 1
+
+
+async def test_who_waits_is_told_what_the_last_attempt_failed_with() -> None:
+    world = await World.open(Bench)
+    process = world.process()
+    target = ByKey(Address("default", "bench", ("a",)), create=True)
+    command = SendMessage(target, "tasks", "broken", wait=True)
+    waiting = asyncio.ensure_future(process.runtime.dispatch(command))
+    await settle()
+    for _ in range(2):
+        assert not waiting.done()
+        with pytest.raises(UserError, match="broken"):
+            await process.call("bench", "work_completably")
+    await settle()
+
+    with pytest.raises(ActorError, match="broken"):
+        await waiting
+
+
+async def test_a_failure_that_cannot_be_counted_hides_no_error() -> None:
+    world, process = await bench()
+    world.faults.inject(Fault.BEFORE)
+    with pytest.raises(UserError, match="as asked"):
+        await process.call("bench", "work", "raise")
