@@ -39,11 +39,12 @@ class Flight:
         lost: how many never will.
     """
 
-    __slots__ = ("_ahead", "_breath", "_runtime", "careful", "commits", "lost")
+    __slots__ = ("_ahead", "_breath", "_letting_out", "_runtime", "careful", "commits", "lost")
 
     def __init__(self, runtime: Runtime, careful: int = 0) -> None:
         self._runtime = runtime
         self._ahead: deque[Step] = deque()
+        self._letting_out: deque[asyncio.Future[None]] = deque()
         self._breath = 0
         self.careful = careful
         self.commits = 0
@@ -60,6 +61,8 @@ class Flight:
         waits = self._waits(turn)
         if not waits:
             self._ahead.append(step)
+            if step.effects:
+                self._letting_out.append(step.done)
         turn.ended = True  # what it has left behind can do nothing any more
 
         def end(done: asyncio.Future[None]) -> None:
@@ -101,6 +104,11 @@ class Flight:
         if len(self._ahead) > WINDOW:
             await asyncio.wait((self._ahead[0].landed,))
             self.check()
+        out = self._letting_out
+        while out and out[0].done():
+            del out[0]
+        if len(out) > WINDOW:
+            await asyncio.wait((out[0],))
         self._breath += 1
         if self._breath >= BREATH:
             self._breath = 0
@@ -112,9 +120,8 @@ class Flight:
         Raises:
             HistoryMoved: some of it never will be.
         """
-        while self._ahead:
-            step = self._ahead[-1]
-            await asyncio.wait((step.landed,))
-            if step.landed.result() and not step.done.done():
-                await asyncio.wait((step.done,))
+        if self._ahead:
+            await asyncio.wait((self._ahead[-1].landed,))
             self.check()
+        if self._letting_out:
+            await asyncio.wait((self._letting_out[-1],))

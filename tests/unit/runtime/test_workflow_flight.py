@@ -23,10 +23,13 @@ from rivetless.store.memory import MemoryStore
 from rivetless.testing.clock import FakeClock, settle
 from rivetless.testing.rig import Rig
 from rivetless.testing.stores import CountingStore, Fault, FaultyStore, Injection
-from tests.unit.runtime.worlds import World
+from tests.unit.runtime.worlds import Process, World
 
 OUTSIDE: list[str] = []
 """What has been seen outside of actors."""
+
+BEGUN = asyncio.Event()
+"""Set when a workflow has begun."""
 
 HELD: list[Injection] = []
 """The commits that are held."""
@@ -290,6 +293,40 @@ async def test_not_too_many_steps_are_on_their_way(rig: Rig) -> None:
     assert done == list(range(3 * WINDOW))
 
 
+async def test_events_are_not_made_faster_than_they_are_sent(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    gate = asyncio.Event()
+
+    class Loud(Written):
+        @workflow
+        async def run(self, ctx: WorkflowContext) -> None:
+            await ctx.queue.next("go", self.go)
+            for number in range(3 * WINDOW):
+                await ctx.step(str(number), self.shout, number)
+            await ctx.sleep("for good", 3600)
+
+        async def shout(self, number: int) -> None:
+            self.broadcast(self.written, str(number))
+            done.append(number)
+
+    async def deliver(*args: object) -> None:
+        await gate.wait()
+        OUTSIDE.append("sent")
+
+    actor = rig.client.get_or_create(Loud, "a")
+    await actor.read()
+    monkeypatch.setattr(rig.runtime.effects, "_deliver", deliver)
+    await actor.begin()
+    await rig.settle()
+    assert WINDOW <= len(done) <= WINDOW + 2
+    gate.set()
+    await rig.settle()
+    assert done == list(range(3 * WINDOW))
+    assert len(OUTSIDE) == len(done)
+
+
 async def test_a_step_may_destroy_its_actor(rig: Rig) -> None:
     class Brief(Written):
         @workflow
@@ -344,6 +381,27 @@ class Shared(Written, name="shared"):
         await ctx.queue.next("go", self.go)
         for number in range(200):
             await ctx.step(str(number), self.note, str(number))
+            BEGUN.set()
+
+
+async def add(process: Process, begun: asyncio.Event | None = None) -> None:
+    if begun is not None:
+        await begun.wait()
+    for number in range(30):
+        await process.call("shared", "add", f"added {number}")
+
+
+async def lines_after(world: World, adding: asyncio.Future[None]) -> list[str]:
+    """Let time pass, then read what there is."""
+    for _ in range(60):
+        await world.clock.advance(5)
+    await adding
+    reading = asyncio.ensure_future(world.process().call("shared", "read"))
+    while not reading.done():
+        await world.clock.advance(1)
+    lines: list[str] = await reading
+    assert [line for line in lines if line[0] == "a"] == [f"added {n}" for n in range(30)]
+    return [line for line in lines if line[0] != "a"]
 
 
 async def test_actions_of_other_processes_come_in_between() -> None:
@@ -351,32 +409,19 @@ async def test_actions_of_other_processes_come_in_between() -> None:
     one, other = world.staying(), world.process()
     await one.call("shared", "read")
     await settle()
-
-    async def add() -> None:
-        for number in range(30):
-            await other.call("shared", "add", f"added {number}")
-
-    adding = asyncio.ensure_future(add())
+    BEGUN.clear()
+    adding = asyncio.ensure_future(add(other, BEGUN))
     await one.call("shared", "begin")
-    for _ in range(20):
-        await world.clock.advance(5)
-    await adding
-    lines = await other.call("shared", "read")
-    assert [line for line in lines if line[0] != "a"] == [str(number) for number in range(200)]
-    assert [line for line in lines if line[0] == "a"] == [f"added {n}" for n in range(30)]
-    assert one.runtime.execution.conflicts
+    assert await lines_after(world, adding) == [str(number) for number in range(200)]
+    assert one.runtime.execution.conflicts + other.runtime.execution.conflicts
 
 
 async def test_a_message_that_comes_while_the_loop_is_left_is_found() -> None:
     world = await World.open(Shared)
     one, other = world.staying(), world.process()
     await one.call("shared", "begin")  # the workflow is at its first look for messages
-    for number in range(30):
-        await other.call("shared", "add", f"added {number}")
-    for _ in range(30):
-        await world.clock.advance(5)
-    lines = await other.call("shared", "read")
-    assert [line for line in lines if line[0] != "a"] == [str(number) for number in range(200)]
+    adding = asyncio.ensure_future(add(other))
+    assert await lines_after(world, adding) == [str(number) for number in range(200)]
 
 
 async def test_an_error_is_told_once_it_is_durable(rig: Rig) -> None:
