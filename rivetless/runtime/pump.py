@@ -357,9 +357,11 @@ class Pump:
             return True
         if not cell.known:
             return False  # what the process knows of its messages is old
-        if cell.writing:
-            return False  # there may be a message in what is being written
         last = cell.last_message if looked is None else looked
+        if looked is None and not await self._has_seen(last):
+            return False
+        if cell.writing or not cell.known:
+            return False  # there may be a message in what is being written
         if cell.inbox is not None:
             last = max(last, cell.inbox.last)
         changes = Changes(
@@ -372,6 +374,20 @@ class Pump:
         except (Duplicate, errors.ActorError, StoreError):
             return False  # the note stays, and whoever finds it looks
         return True
+
+    async def _has_seen(self, last: int) -> bool:
+        """Whether no message waits that the loop has not come to look at.
+
+        One that this process has sent is known to it before the loop is back from its wait: a timer
+        may be quicker, above all where the process was frozen.
+        """
+        if self._cell.inbox is None or self._cell.inbox.last >= last:
+            return True
+        try:
+            left = await self._runtime.store.records(self._actor_id, Collection.MESSAGE, limit=1)
+        except StoreError:
+            return False
+        return not left
 
     # -- failures ---------------------------------------------------------------------------------
 

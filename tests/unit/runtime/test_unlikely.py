@@ -353,6 +353,30 @@ async def test_the_note_of_messages_stays_while_there_is_one_that_others_have_se
     other.runtime.abandon()
 
 
+async def test_the_note_of_messages_stays_while_the_loop_has_not_looked() -> None:
+    """A frozen process thawed: its timer came first, cleared the note, and then it died."""
+    world = await World.open(Loop)
+    process = world.staying()
+    await send(process, "loop", "tasks", "one")
+    await world.clock.advance(4)
+    cell = await process.runtime.cell_for(ByKey(Address("default", "loop", ("a",))))
+    pump = cell.pump
+    assert pump is not None
+    head = await head_of(world, "loop")
+    data = write_message("tasks", '"two"', world.clock.now(), None)
+    changes = Changes("told", appends=(Append(Collection.MESSAGE, data),), counters={"messages": 1})
+    assert MARK in head.outbox
+    await world.store.inner.commit(head.actor_id, changes, expected=None)
+    # As after a commit of this process, from which its loop has not woken yet.
+    cell.head = await head_of(world, "loop")
+    assert not await pump.take_back_mark()
+    assert MARK in (await head_of(world, "loop")).outbox
+    await world.clock.advance(10)
+    assert OUTSIDE == ["one", "two"]
+    assert MARK not in (await head_of(world, "loop")).outbox
+    process.runtime.abandon()
+
+
 # -- checkpoints, and what must not be repeated ----------------------------------------------------
 
 
