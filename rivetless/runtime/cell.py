@@ -60,6 +60,7 @@ MOMENT: Final = 0.005
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
+    from rivetless.clock import Clock
     from rivetless.keys import Address
     from rivetless.runtime.effects import Effect
     from rivetless.runtime.inbox import Inbox
@@ -152,7 +153,7 @@ class Cell(Gate):
         self._sending: list[Step] = []
         self._flusher: asyncio.Task[None] | None = None
         self._held_since = 0.0
-        self._soon: asyncio.TimerHandle | None = None
+        self._soon = False
         self._chain_end: Step | None = None
         self._newborn: str | None = None
         self._born_at = 0.0
@@ -433,24 +434,23 @@ class Cell(Gate):
             self._flusher.add_done_callback(self._flushed)
         return self._flusher
 
-    def flush_soon(self) -> None:
+    def flush_soon(self, clock: Clock) -> None:
         """Begin to commit what is staged in a moment, unless there is a reason to before."""
         if self._flusher is not None or not self._staged:
             return
-        # The loop's time: it is the loop that is given a moment to bring more.
-        loop = asyncio.get_running_loop()
-        self._held_since = loop.time()
-        if self._soon is None:
-            self._soon = loop.call_later(MOMENT, self._moment_over)
+        self._held_since = clock.now()
+        if not self._soon:
+            self._soon = True
+            clock.call_later(MOMENT, partial(self._moment_over, clock))
 
-    def _moment_over(self) -> None:
-        self._soon = None
+    def _moment_over(self, clock: Clock) -> None:
+        self._soon = False
         if self._flusher is not None or not self._staged:
             return
-        loop = asyncio.get_running_loop()
-        left = self._held_since + MOMENT - loop.time()
-        if left > MOMENT / 50:
-            self._soon = loop.call_later(left, self._moment_over)
+        left = self._held_since + MOMENT - clock.now()
+        if MOMENT / 50 < left <= MOMENT:
+            self._soon = True
+            clock.call_later(left, partial(self._moment_over, clock))
         else:
             self.flush()
 

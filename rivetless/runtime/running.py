@@ -414,7 +414,7 @@ class RunQueue(TurnQueue):
         if signal is not None:
             self._listen(signal)
         if run.pump.stays:
-            run.cell.flush_soon()
+            run.cell.flush_soon(run.runtime.clock)
         else:
             await run.port_call(run.all_durable())
             await run.port_call(run.cell.durable(run.base))

@@ -248,8 +248,11 @@ class Runtime:
 
     def _under_way(self) -> list[asyncio.Task[Any]]:
         """Return what must end before the store may be closed: commits let out effects."""
-        flushers = [task for cell in self._cells.values() if (task := cell.flush()) is not None]
-        return [*self._tasks, *flushers]
+        return [*self._tasks, *self.flush()]
+
+    def flush(self) -> list[asyncio.Task[None]]:
+        """Begin to commit whatever is held back, and return the tasks that commit."""
+        return [task for cell in self._cells.values() if (task := cell.flush()) is not None]
 
     def abandon(self) -> None:
         """Stop as a process that dies does: nothing is ended, nobody is told."""
@@ -524,8 +527,7 @@ class Runtime:
 
     def has_listened(self, actor_id: str) -> bool:
         """Whether it is known that somebody has subscribed to an event of this life."""
-        address = self._addresses.get(actor_id)
-        cell = self._cells.get(address) if address is not None else None
+        cell = self.cell_of(actor_id)
         head = None if cell is None else cell.head
         return head is not None and head.actor_id == actor_id and bool(head.counters.get(LISTENED))
 
@@ -618,8 +620,7 @@ class Runtime:
     def forget_conn(self, actor_id: str, conn_id: str) -> None:
         """The connection's socket is gone."""
         self._conns.pop(actor_id + conn_id, None)
-        address = self._addresses.get(actor_id)
-        cell = None if address is None else self._cells.get(address)
+        cell = self.cell_of(actor_id)
         if cell is not None:
             cell.conns.pop(conn_id, None)
 

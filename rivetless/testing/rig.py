@@ -207,8 +207,10 @@ class Rig:
         await self.clock.advance(seconds)
 
     async def settle(self) -> None:
-        """Let everything happen that can happen without time passing."""
+        """Let everything happen that can happen without time passing, and be committed."""
         await settle()
+        if self.runtime.flush():
+            await settle()
 
     def restart(self) -> None:
         """Start a new process in place of the present one: everything it cached is forgotten.

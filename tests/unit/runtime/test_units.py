@@ -116,25 +116,28 @@ async def test_who_reads_what_a_unit_has_changed_waits_for_its_commit(patient: N
     assert (await stored(world)).version > 1
 
 
-async def test_a_unit_that_nobody_waits_for_is_committed_in_a_moment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 0.0
-    loop = asyncio.get_running_loop()
-    monkeypatch.setattr(loop, "time", lambda: now)
+async def test_a_unit_that_nobody_waits_for_is_committed_in_a_moment() -> None:
     world, process = await begin()
     await send(process, "a")
     await settle()
-    now += cells.MOMENT * 0.7
+    await world.clock.advance(cells.MOMENT * 0.7)
     await send(process, "b")  # takes the first unit with it
     await settle()
-    now += cells.MOMENT * 0.7
-    await asyncio.sleep(0)
-    await settle()
+    await world.clock.advance(cells.MOMENT * 0.7)
     assert (await stored(world)).counters["messages"] == 1, "the second unit has time left"
-    now += cells.MOMENT * 0.7
-    await asyncio.sleep(0)
+    await world.clock.advance(cells.MOMENT * 0.7)
+    assert (await stored(world)).counters["messages"] == 0
+
+
+async def test_a_clock_that_was_set_back_holds_nothing_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, process = await begin()
+    await send(process, "a")
     await settle()
+    now = world.clock.now
+    monkeypatch.setattr(world.clock, "now", lambda: now() - 3600)
+    await world.clock.advance(cells.MOMENT)
     assert (await stored(world)).counters["messages"] == 0
 
 
