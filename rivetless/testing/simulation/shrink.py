@@ -74,9 +74,10 @@ def shrink(
         skipped = search.best.plan.skipped.union(c for c in callers if c not in kept)
         return replace(search.best.plan, skipped=skipped)
 
-    _minimise(list(search.best.faults), lambda kept: search.fails(with_faults(kept)))
+    # Whole clients first: few tries, and all others are quicker for each that can be left out.
     callers = _programs(search.best)
     _minimise(callers, lambda kept: search.fails(with_callers(kept)))
+    _minimise(list(search.best.faults), lambda kept: search.fails(with_faults(kept)))
     callers = list(search.best.calls)
     _minimise(callers, lambda kept: search.fails(with_callers(kept)))
     _minimise(list(search.best.faults), lambda kept: search.fails(with_faults(kept)))
