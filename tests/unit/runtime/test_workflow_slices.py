@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from rivetless import Actor, Queue, WorkflowContext, action, workflow
 from rivetless.keys import Address
 from rivetless.runtime.commands import ByKey, CallAction, Origin, Wake
+from rivetless.runtime.messages import MARK
+from rivetless.runtime.pump import Pump
 from rivetless.runtime.runtime import Runtime
 from rivetless.store.base import Collection
 from rivetless.testing.clock import settle
@@ -156,6 +158,22 @@ async def test_a_step_that_wants_more_time_than_there_is_is_refused(
     assert "`long` has a `timeout` of 600 s, and a function here has 18 s for it" in caplog.text
     await Slice(world).wake(seconds=900, longest=900)  # a function with more time
     assert await Slice(world).lines() == ["first", "usual", "long"]
+
+
+async def test_the_note_of_messages_stays_for_those_that_nobody_has_looked_for() -> None:
+    world = await World.open(Sliced)
+    process = Slice(world)
+    await process.lines()
+    await process.runtime.dispatch(CallAction(ByKey(ADDRESS), "give", ["job"], Origin()))
+    pump = Pump(process.runtime, await process.runtime.cell_for(ByKey(ADDRESS)))
+    assert not await pump.take_back_mark(0)
+    head = await world.store.load(ADDRESS)
+    assert head is not None
+    assert MARK in head.outbox
+    assert await pump.take_back_mark(1)
+    head = await world.store.load(ADDRESS)
+    assert head is not None
+    assert MARK not in head.outbox
 
 
 async def test_a_warm_process_does_not_read_history_again() -> None:
