@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 from rivetless.aws.choice import choose_client
 from rivetless.aws.client import CONNECTIONS, Client, Payload
@@ -12,39 +12,58 @@ from rivetless.aws.services import Service
 from rivetless.clock import Clock, SystemClock
 
 
-class Face:
-    """Calls one service, with patience. Open it with ``async with``; it may be opened again.
+class CallOptions(TypedDict, total=False):
+    """How a service is called.
 
-    Args:
-        service: whom to call.
+    Attributes:
         client: sends the requests; default one that suits the environment.
-        endpoint: URL of the service, for the default client; where it is not given, where the
-            environment says.
-        region: for the default client.
+        region: for the default client; default ``AWS_REGION``, ``AWS_DEFAULT_REGION``.
         clock: where the time comes from, that of the default client's time-outs included.
         patience: seconds in which a request is sent again that was refused for want of capacity
             or could not be sent.
         connections: how many requests of the default client may be under way at once.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        *,
-        client: Client | None = None,
-        endpoint: str | None = None,
-        region: str | None = None,
-        clock: Clock | None = None,
-        patience: float = PATIENCE,
-        connections: int = CONNECTIONS,
-    ) -> None:
+    client: Client | None
+    region: str | None
+    clock: Clock | None
+    patience: float
+    connections: int
+
+
+class FaceOptions(CallOptions, total=False):
+    """How a service is called, and where.
+
+    Attributes:
+        endpoint: URL of the service, for the default client; default what the environment says for
+            it (``AWS_ENDPOINT_URL_SQS``), ``AWS_ENDPOINT_URL``, or the region's own.
+    """
+
+    endpoint: str | None
+
+
+class Face:
+    """Calls one service, with patience. Open it with ``async with``; it may be opened again.
+
+    Args:
+        service: whom to call.
+        **options: see ``FaceOptions``.
+    """
+
+    def __init__(self, service: Service, **options: Unpack[FaceOptions]) -> None:
+        client = options.get("client")
+        endpoint, region = options.get("endpoint"), options.get("region")
         if client is not None and (endpoint or region):
             raise ValueError("a client knows its endpoint and its region already")
-        clock = clock or SystemClock()
+        clock = options.get("clock") or SystemClock()
         self._client = client or choose_client(
-            service, endpoint=endpoint, region=region, clock=clock, connections=connections
+            service,
+            endpoint=endpoint,
+            region=region,
+            clock=clock,
+            connections=options.get("connections", CONNECTIONS),
         )
-        self._retries = Retries(clock, patience)
+        self._retries = Retries(clock, options.get("patience", PATIENCE))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._client!r})"

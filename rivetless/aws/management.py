@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Unpack
 
-from rivetless.aws.client import Client, Payload, ServiceError
-from rivetless.aws.faces import Face
-from rivetless.aws.retries import PATIENCE
+from rivetless.aws.client import Payload, ServiceError
+from rivetless.aws.faces import CallOptions, Face
 from rivetless.aws.services import MANAGEMENT
-from rivetless.clock import Clock
 from rivetless.frozen import frozen
 
 __all__ = ["Connection", "ConnectionGone", "Management"]
@@ -45,36 +43,15 @@ class Management(Face):
     Args:
         endpoint: of the stage: ``https://{api}.execute-api.{region}.amazonaws.com/{stage}``.
             Default ``AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI``, ``AWS_ENDPOINT_URL``.
-        region: default ``AWS_REGION``, ``AWS_DEFAULT_REGION``.
-        client: sends the requests, instead of one that suits the environment.
-        clock: where the time comes from.
-        patience: seconds in which a request is sent again that was refused for want of capacity,
-            or because the client reads too slowly, or that could not be sent.
-        connections: how many requests may be under way at once.
+        **options: see ``CallOptions``; a request is also sent again because the connection's client
+            reads too slowly.
 
     Raises:
         ValueError: nobody says where the endpoint is.
     """
 
-    def __init__(
-        self,
-        endpoint: str | None = None,
-        *,
-        region: str | None = None,
-        client: Client | None = None,
-        clock: Clock | None = None,
-        patience: float = PATIENCE,
-        connections: int = CONNECTIONS,
-    ) -> None:
-        super().__init__(
-            MANAGEMENT,
-            client=client,
-            endpoint=endpoint,
-            region=region,
-            clock=clock,
-            patience=patience,
-            connections=connections,
-        )
+    def __init__(self, endpoint: str | None = None, **options: Unpack[CallOptions]) -> None:
+        super().__init__(MANAGEMENT, endpoint=endpoint, **options)
 
     async def post(self, connection_id: str, data: bytes, *, deadline: float | None = None) -> None:
         """Send a message to a connection, at most once.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Unpack
 
-from rivetless.aws.client import CONNECTIONS, Client, Payload, ServiceError
-from rivetless.aws.faces import Face
-from rivetless.aws.retries import PATIENCE
+from rivetless.aws.client import Payload, ServiceError
+from rivetless.aws.faces import Face, FaceOptions
 from rivetless.aws.services import SCHEDULER
-from rivetless.clock import Clock
 
 __all__ = ["Schedules"]
 
@@ -23,12 +21,7 @@ class Schedules(Face):
         group: name of the group, which must be there.
         target: ARN of a standard queue.
         role: ARN of the role that may send to it.
-        client: sends the requests, instead of one that suits the environment.
-        endpoint: default ``AWS_ENDPOINT_URL_SCHEDULER``, ``AWS_ENDPOINT_URL``, or the region's own.
-        region: default ``AWS_REGION``, ``AWS_DEFAULT_REGION``.
-        clock: where the time comes from.
-        patience: seconds in which a request is sent again that failed for the time being.
-        connections: how many requests may be under way at once.
+        **options: see ``FaceOptions``.
     """
 
     def __init__(
@@ -37,22 +30,9 @@ class Schedules(Face):
         *,
         target: str,
         role: str,
-        client: Client | None = None,
-        endpoint: str | None = None,
-        region: str | None = None,
-        clock: Clock | None = None,
-        patience: float = PATIENCE,
-        connections: int = CONNECTIONS,
+        **options: Unpack[FaceOptions],
     ) -> None:
-        super().__init__(
-            SCHEDULER,
-            client=client,
-            endpoint=endpoint,
-            region=region,
-            clock=clock,
-            patience=patience,
-            connections=connections,
-        )
+        super().__init__(SCHEDULER, **options)
         self._group = group
         self._target = target
         self._role = role

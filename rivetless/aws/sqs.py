@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Unpack, cast
 
-from rivetless.aws.client import CONNECTIONS, Client, Payload, ServiceError
-from rivetless.aws.faces import Face
-from rivetless.aws.retries import PATIENCE
+from rivetless.aws.client import Payload, ServiceError
+from rivetless.aws.faces import Face, FaceOptions
 from rivetless.aws.services import SQS
-from rivetless.clock import Clock
 from rivetless.frozen import frozen
 
 __all__ = ["LONGEST_DELAY", "Message", "Queue", "Received"]
@@ -63,34 +61,11 @@ class Queue(Face):
 
     Args:
         url: of the queue. Where requests go is up to the endpoint.
-        client: sends the requests, instead of one that suits the environment.
-        endpoint: default ``AWS_ENDPOINT_URL_SQS``, ``AWS_ENDPOINT_URL``, or the region's own.
-        region: default ``AWS_REGION``, ``AWS_DEFAULT_REGION``.
-        clock: where the time comes from.
-        patience: seconds in which a request is sent again that failed for the time being.
-        connections: how many requests may be under way at once.
+        **options: see ``FaceOptions``.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        client: Client | None = None,
-        endpoint: str | None = None,
-        region: str | None = None,
-        clock: Clock | None = None,
-        patience: float = PATIENCE,
-        connections: int = CONNECTIONS,
-    ) -> None:
-        super().__init__(
-            SQS,
-            client=client,
-            endpoint=endpoint,
-            region=region,
-            clock=clock,
-            patience=patience,
-            connections=connections,
-        )
+    def __init__(self, url: str, **options: Unpack[FaceOptions]) -> None:
+        super().__init__(SQS, **options)
         self.url: Final = url
 
     async def send(self, message: Message, *, deadline: float | None = None) -> str:
