@@ -34,6 +34,11 @@ MARK: Final = "queue"
 """Id and kind of the outbox entry of an actor that has messages for its ``run``."""
 
 
+# ``json.dumps`` with options of one's own makes an encoder each time.
+_write_body: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_write_head: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 @frozen
 class Stored:
     """A message that waits.
@@ -62,14 +67,14 @@ class Stored:
 
 def encode_body(body: object) -> str:
     """Write a plain body down."""
-    return json.dumps(tag(body, JSON), separators=(",", ":"), ensure_ascii=False)
+    return _write_body(tag(body, JSON))
 
 
 def write_message(
     queue: str, body: str, created_at: float, waiter: str | None, hops: float = 0.0
 ) -> bytes:
     """Write a message down, whose body is written already."""
-    head = json.dumps([queue, round(created_at * 1000), waiter], separators=(",", ":"))
+    head = _write_head([queue, round(created_at * 1000), waiter])
     last = f",{hops!r}" if hops else ""
     return f"{head[:-1]},{body}{last}]".encode()
 

@@ -110,7 +110,7 @@ class Queues:
             add,
             label=f"a send to {queue.name}",
             deadline=runtime.deadline(definition, origin.deadline),
-            origin=replace(origin, call_key=None),
+            origin=origin if origin.call_key is None else replace(origin, call_key=None),
             conn=conn,
             request=origin.request,
             timeout=definition.options.action_timeout,

@@ -8,7 +8,7 @@ QUICK: Final = 0.000_5
 """Seconds that a sync may take on average where the event loop waits for it itself."""
 
 SHARE: Final = 1 / 16
-"""Weight of the latest sync in the average."""
+"""Weight of the latest sync in the average, once there were as many as it stands for."""
 
 
 class Pace:
@@ -22,6 +22,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._usual = 2 * QUICK
+        self._count = 0
 
     @property
     def quick(self) -> bool:
@@ -30,4 +31,5 @@ class Pace:
 
     def note(self, seconds: float) -> None:
         """A sync has taken so long, wherever; in the thread what held that up is included."""
-        self._usual += (seconds - self._usual) * SHARE
+        self._count += 1
+        self._usual += (seconds - self._usual) * max(SHARE, 1 / self._count)
