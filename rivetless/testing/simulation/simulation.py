@@ -297,7 +297,7 @@ class Simulation:
         process = Process(
             name,
             world,
-            self._definitions(draw.second),
+            self._definitions(name, draw.second),
             queue=None if self._resident else self._queue,
             front=self._front,
             skew=skew,
@@ -320,9 +320,12 @@ class Simulation:
         await process.stop()
         process.vitality.die()
 
-    def _definitions(self, chance: float) -> dict[str, ActorDefinition]:
-        older = self.deployment.older and chance < 0.5
-        served = self.deployment.older if older else self.deployment.actors
+    def _definitions(self, name: str, chance: float) -> dict[str, ActorDefinition]:
+        served = self.deployment.actors
+        if self.deployment.older:
+            version = "older" if chance < 0.5 else "newer"
+            self.world.trace.add(name, "has the %s version", version)
+            served = self.deployment.older if version == "older" else served
         return {actor.__definition__.name: actor.__definition__ for actor in served}
 
     def _died(self, slot: int, generation: int, process: Process) -> None:
