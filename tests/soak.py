@@ -39,14 +39,9 @@ class Section:
 
 
 SECTIONS: Final[Mapping[str, Section]] = {
-    "kills": Section(
-        "`kill -9`, under load",
-        (
-            "tests/crash/test_kill_sqlite.py",
-            "tests/processes/test_kill.py",
-            "tests/processes/test_timers.py",
-        ),
-    ),
+    "kills": Section("`kill -9` of processes that commit", ("tests/crash/test_kill_sqlite.py",)),
+    "servers": Section("`kill -9` of servers under load", ("tests/processes/test_kill.py",)),
+    "timers": Section("`kill -9` of a server with timers", ("tests/processes/test_timers.py",)),
     "power": Section("power cuts that discard unsynced writes", ("tests/crash/test_power_cut.py",)),
     "network": Section(
         "a proxy that breaks a fifth of all requests to DynamoDB",
