@@ -270,13 +270,11 @@ async def test_failed_sync_on_the_loop_leaves_the_outcome_open(
 
 def test_the_first_syncs_tell_as_much_as_there_is_to_tell() -> None:
     kept = pace.Pace()
-    assert not kept.quick, "nothing is known yet"
-    kept.note(pace.QUICK * 0.9)
-    assert kept.quick
-    kept.note(pace.QUICK * 2)
-    assert not kept.quick
-    kept.note(0.0)
-    assert kept.quick
+    seen = [kept.quick]  # nothing is known yet
+    for seconds in (pace.QUICK * 0.9, pace.QUICK * 2, 0.0):
+        kept.note(seconds)
+        seen.append(kept.quick)
+    assert seen == [False, True, False, True]
 
 
 # -- other processes -------------------------------------------------------------------------------
