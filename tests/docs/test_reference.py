@@ -64,6 +64,8 @@ def test_commands_that_are_shown_work(path: Path) -> None:
             continue
         for line in block["code"].splitlines():
             words = shlex.split(line, comments=True)
+            if ">" in words:
+                words = words[: words.index(">")]  # the rest is for the shell
             if words[:1] == ["rivetless"]:
                 make_parser().parse_args(words[1:])
             elif words and words[0].startswith("scripts/"):
