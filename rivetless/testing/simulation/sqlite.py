@@ -104,6 +104,8 @@ class SQLiteBackend:
 
     async def close(self) -> None:
         """Close all stores and remove the file."""
-        for store in reversed(self._stores):
-            await store.__aexit__(None, None, None)
-        self._folder.cleanup()
+        try:
+            for store in reversed(self._stores):
+                await store.__aexit__(None, None, None)
+        finally:
+            self._folder.cleanup()
