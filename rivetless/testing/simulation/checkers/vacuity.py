@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from rivetless.frozen import frozen
@@ -20,12 +19,14 @@ class Sample:
         calls: how many calls clients made.
         succeeded: how many of them were answered.
         faults: the kinds of faults that happened.
+        possible: the kinds that could have happened; None for all.
     """
 
     seed: int
     calls: int
     succeeded: int
     faults: frozenset[str]
+    possible: frozenset[str] | None = None
 
 
 def enough(
@@ -37,7 +38,7 @@ def enough(
         samples: what each seed did.
         kinds: all kinds of faults.
         succeed: the share of calls that must be answered.
-        seen: the share of seeds in which each kind must happen.
+        seen: the share of seeds in which each kind must happen, of those in which it can.
 
     Raises:
         Violation: too little happened.
@@ -49,9 +50,12 @@ def enough(
     succeeded = sum(sample.succeeded for sample in all_samples)
     if not calls or succeeded / calls < succeed:
         raise Violation(f"{succeeded} of {calls} calls succeeded, less than {succeed:.0%}.")
-    counts = Counter(kind for sample in all_samples for kind in sample.faults)
-    rare = {kind: counts[kind] / len(all_samples) for kind in kinds}
-    rare = {kind: share for kind, share in rare.items() if share < seen}
+    rare: dict[str, float] = {}
+    for kind in kinds:
+        could = [one for one in all_samples if one.possible is None or kind in one.possible]
+        share = sum(kind in one.faults for one in could) / max(len(could), 1)
+        if share < seen:
+            rare[kind] = share
     if rare:
         raise Violation(
             f"Kinds of faults that happened in less than {seen:.0%} of {len(all_samples)} seeds:",
