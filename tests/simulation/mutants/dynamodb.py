@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rivetless.store.base import Changes, OutcomeUnknown, Unavailable
 from rivetless.store.dynamodb import commits, items, table
@@ -14,13 +14,14 @@ from rivetless.store.dynamodb.commits import Known
 from rivetless.store.dynamodb.expressions import Expression
 from rivetless.store.dynamodb.items import Item, Place, Value
 from rivetless.store.dynamodb.store import DynamoDBStore
+from rivetless.testing.simulation.stores import StoreKind
 from tests.simulation.mutants.mutant import mutant, replaced
 
 if TYPE_CHECKING:
     from rivetless.aws.client import Payload
 
 Plant = AbstractContextManager[None]
-DYNAMODB = ("dynamodb",)
+DYNAMODB: Final[tuple[StoreKind, ...]] = ("dynamodb",)
 
 
 # -- conditions ----------------------------------------------------------------------------------

@@ -6,48 +6,52 @@ knows what the workloads do or what they check.
 
 from __future__ import annotations
 
-import importlib
 import json
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from rivetless.testing.simulation.choices import Plan
-from rivetless.testing.simulation.decorator import Simulated
 from rivetless.testing.simulation.runs import Scenario, run
+from rivetless.testing.simulation.simulation import Deployment
 from rivetless.testing.simulation.stores import StoreKind
 from tests.simulation.mutants.mutant import Mutant
+from tests.simulation.mutants.probes import DEPLOYMENT, PROBES
 
 FOUND: Final = Path(__file__).parent / "found.json"
 """Where each mutant is found."""
 
+UNFOUND: Final = FOUND.with_name("unfound.json")
+"""What a probe would have to do to find the others, with their names."""
+
 MOST_SEEDS: Final = 1000
 """Seeds in which a mutant has to be found."""
 
-SIMULATION: Final = Path(__file__).parent.parent
 _LOOK: Final = 12
 _ENOUGH: Final = 3
+_CERTAIN: Final = 12
+"""So many times the seeds that it takes on average fail to find a mutant once in 100,000 times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A simulated test.
+    """Something that is done in a simulation, and looked at.
 
     Attributes:
-        name: its module in ``tests/simulation`` and its own.
+        name: its module and its own.
         scenario: what is done in each seed.
-        simulated: where.
+        deployment: where.
     """
 
     name: str
     scenario: Scenario
-    simulated: Simulated
+    deployment: Deployment
 
     def finds(self, store: StoreKind, seed: int) -> BaseException | None:
         """Return why a seed fails, if it does."""
-        return run(self.scenario, self.simulated.deployment, Plan(seed=seed), store).failure
+        return run(self.scenario, self.deployment, Plan(seed=seed), store).failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Trail:
         workload: in which simulated test.
         store: on what kind of store.
         seed: the first one of those that were tried.
-        hits: how many of ``tries`` seeds from there on find it, as far as was looked.
+        hits: how many of the seeds that were looked at find it.
         tries: how many were looked at.
         shows: how it shows there.
     """
@@ -70,27 +74,57 @@ class Trail:
     tries: int
     shows: str
 
+    @property
+    def seeds(self) -> range:
+        """The seeds of which one finds the mutant even if what happens in each has changed."""
+        window = min(_CERTAIN * self.tries // self.hits + _CERTAIN, MOST_SEEDS)
+        return range(self.seed, self.seed + window)
+
+
+_WHERE: Final[Mapping[str, tuple[str, ...]]] = {
+    "calls between actors": ("calls",),
+    "connections": ("events",),
+    "cron": ("timers",),
+    "destroy": ("lives",),
+    "events": ("events",),
+    "exclusive": ("calls",),
+    "ids": ("lives",),
+    "kv": ("pairs",),
+    "queues": ("mail", "receivers", "sends"),
+    "retries": ("repeats", "calls"),
+    "save_state": ("checkpoints", "repeats"),
+    "schedules": ("timers",),
+    "sends": ("sends", "lives"),
+    "workflows": ("steps", "rollbacks"),
+}
+"""Where a feature is used."""
+
+
+def likely(mutant: Mutant) -> list[Workload]:
+    """Return the workloads that do what a mutant needs, the likeliest first."""
+    names = dict.fromkeys(name for each in mutant.features for name in _WHERE.get(each, ()))
+    everything = workloads()
+    if not names:
+        names = dict.fromkeys(("reads", "sends", "pairs", "calls", "mail", "events"))
+    return [everything[f"probes.{name}"] for name in names]
+
 
 def workloads() -> dict[str, Workload]:
-    """Return all simulated tests of this folder that need no fixtures, by name."""
-    found: dict[str, Workload] = {}
-    for path in sorted(SIMULATION.glob("test_*.py")):
-        if path.stem == "test_mutants":
-            continue
-        module = importlib.import_module(f"tests.simulation.{path.stem}")
-        for name, value in vars(module).items():
-            simulated: object = getattr(value, "__simulated__", None)
-            if isinstance(simulated, Simulated) and value.__module__ == module.__name__:
-                scenario = cast("Scenario", value.__scenario__)
-                full = f"{path.stem}.{name}"
-                found[full] = Workload(full, scenario, simulated)
-    return found
+    """Return everything that may find a mutant, by name."""
+    found = [Workload(f"probes.{probe.__name__}", probe, DEPLOYMENT) for probe in PROBES]
+    return {workload.name: workload for workload in found}
 
 
 def read_trails() -> dict[str, Trail]:
     """Return where mutants are found, by their names."""
     data: dict[str, Any] = json.loads(FOUND.read_text())
     return {name: Trail(**trail) for name, trail in data.items()}
+
+
+def read_unfound() -> dict[str, str]:
+    """Return the mutants that the probes do not find, and what they would have to do for it."""
+    data: dict[str, list[str]] = json.loads(UNFOUND.read_text())
+    return {name: needs for needs, names in data.items() for name in names}
 
 
 def write_trails(trails: dict[str, Trail]) -> None:
@@ -107,12 +141,8 @@ def hunt(mutant: Mutant, among: Iterable[Workload], most: int = MOST_SEEDS) -> T
         among: where.
         most: how many seeds, on each kind of store that it shows on.
     """
-    places = [
-        (workload, store)
-        for workload in among
-        for store in workload.simulated.stores
-        if not mutant.stores or store in mutant.stores
-    ]
+    stores: tuple[StoreKind, ...] = mutant.stores or ("memory",)
+    places = [(workload, store) for workload in among for store in stores]
     best: Trail | None = None
     for workload, store in places:
         trail = _look(mutant, workload, store, range(_LOOK))
@@ -160,8 +190,8 @@ def _look(mutant: Mutant, workload: Workload, store: StoreKind, seeds: range) ->
             first, shows = seed, how
         hits += 1
         if hits == _ENOUGH:
-            return Trail(workload.name, store, first, hits, seed - first + 1, shows)
-    return Trail(workload.name, store, first, hits, seeds.stop - first, shows) if hits else None
+            return Trail(workload.name, store, first, hits, seed - seeds.start + 1, shows)
+    return Trail(workload.name, store, first, hits, len(seeds), shows) if hits else None
 
 
 def _sentence(failure: BaseException) -> str:

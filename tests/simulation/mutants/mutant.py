@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
+from rivetless.testing.simulation.stores import StoreKind
+
 
 class PlantError(Exception):
     """A mutant does not fit the code any more: what it replaces is gone, or has changed."""
@@ -35,7 +37,7 @@ class Mutant:
     says: str
     plant: Callable[[], AbstractContextManager[None]]
     author: str = "blind"
-    stores: tuple[str, ...] = ()
+    stores: tuple[StoreKind, ...] = ()
     features: tuple[str, ...] = ()
     crude: bool = False
 
@@ -43,7 +45,7 @@ class Mutant:
 def mutant(
     says: str,
     *,
-    stores: tuple[str, ...] = (),
+    stores: tuple[StoreKind, ...] = (),
     features: tuple[str, ...] = (),
     crude: bool = False,
 ) -> Callable[[Callable[[], AbstractContextManager[None]]], Mutant]:

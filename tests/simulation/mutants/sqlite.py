@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rivetless.store.base import Changes, Creation, Duplicate
 from rivetless.store.sqlite import reads, writes
+from rivetless.testing.simulation.stores import StoreKind
 from tests.simulation.mutants.mutant import mutant, replaced
 
 if TYPE_CHECKING:
     from rivetless.store.sqlite.driver import Database
 
 Plant = AbstractContextManager[None]
-SQLITE = ("sqlite",)
+SQLITE: Final[tuple[StoreKind, ...]] = ("sqlite",)
 
 
 @mutant("SQLite commits whatever version the changes were prepared on.", stores=SQLITE)
