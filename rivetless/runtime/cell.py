@@ -521,10 +521,11 @@ class Cell(Gate):
             epoch = self._epoch
             for index, step in enumerate(batch):
                 self._sending = batch[index:]
-                if self._epoch == epoch:
-                    await self._commit([step])
-                else:
-                    fail(step, Superseded(elsewhere=True))
+                if self._epoch != epoch:
+                    # Nor what was staged on top of them meanwhile.
+                    self._discard(batch[index:], Superseded(elsewhere=True))
+                    return
+                await self._commit([step])
         elif batch[0].changes.versioned:
             self._discard(batch, error)
         else:
