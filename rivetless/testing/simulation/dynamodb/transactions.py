@@ -103,21 +103,25 @@ def transact(
     if sum(sizes) > TRANSACTION_LIMIT:
         raise invalid("Transaction request exceeds the 4MB transaction size limit")
     consumed: dict[str, float] = {}
+    indexes: dict[str, int] = {}
     by_table: dict[str, list[int]] = {}
     for write, before, after, size in zip(writes, befores, afters, sizes, strict=True):
         name = write.table.name
-        taken = 2.0 * units(before, after)
+        consumed[name] = consumed.get(name, 0.0) + 2.0 * units(before, after)
         if write.kind != "ConditionCheck":
-            taken += write.table.write(write.key, after, now)
-        consumed[name] = consumed.get(name, 0.0) + taken
+            entries = write.table.write(write.key, after, now)
+            indexes[name] = indexes.get(name, 0) + entries
         by_table.setdefault(name, []).append(size)
     if token is not None:
         tokens.keep(token, parts, by_table, now)
-    return {name: _capacity("Write", taken) for name, taken in consumed.items()}
+    return {
+        name: _capacity("Write", taken, indexes.get(name, 0)) for name, taken in consumed.items()
+    }
 
 
-def _capacity(kind: str, taken: float) -> Payload:
-    return {"CapacityUnits": taken, f"{kind}CapacityUnits": taken}
+def _capacity(kind: str, taken: float, indexes: int = 0) -> Payload:
+    """Return what is consumed: in all, and of that by the table itself."""
+    return {"CapacityUnits": taken + indexes, f"{kind}CapacityUnits": taken}
 
 
 def _prepare(tables: Mapping[str, Table], parts: Sequence[Payload]) -> list[Write]:

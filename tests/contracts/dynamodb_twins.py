@@ -1,0 +1,147 @@
+"""Two services that are given the same requests: the simulated DynamoDB and a local AWS."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self, cast
+
+from rivetless.aws.client import Client, Payload, ServiceError
+from rivetless.testing.clock import FakeClock
+from rivetless.testing.simulation.dynamodb import SimulatedDynamoDB
+from tests.ministack import real_client
+
+_SETS: Final = frozenset({"SS", "NS", "BS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where the local AWS is known not to do what AWS does, so that its answers are not compared.
+
+    Attributes:
+        operation: that it is about.
+        member: of the answer, which is not compared.
+        says: what is wrong with it.
+        applies: given our answer, whether it shows there.
+    """
+
+    operation: str
+    member: str
+    says: str
+    applies: Callable[[Payload], bool] = lambda _: True
+
+
+def _is_large(answer: Payload) -> bool:
+    capacity = cast("Payload", answer.get("ConsumedCapacity", {}))
+    return capacity.get("CapacityUnits", 0.0) > 1.0 or "LastEvaluatedKey" in answer
+
+
+DIFFERENCES: Final = (
+    Difference("BatchGetItem", "ConsumedCapacity", "it does not count batches of reads"),
+    Difference("GetItem", "ConsumedCapacity", "it counts every read as of 4 KB", _is_large),
+    Difference("Query", "ConsumedCapacity", "it counts every read as of 4 KB", _is_large),
+    Difference("CreateTable", "TableDescription", "ours is active at once, and has no ARN"),
+    Difference("DescribeTable", "Table", "ours has no ARN, sizes and dates"),
+)
+
+
+class Twins(Client):
+    """Plays every request to both and compares the answers; answers as the simulated one does.
+
+    Args:
+        endpoint: of the local AWS.
+        clock: of the simulated one.
+    """
+
+    def __init__(self, endpoint: str, clock: FakeClock) -> None:
+        self.simulated = SimulatedDynamoDB(clock)
+        self._real = real_client(endpoint)
+        self._turn = asyncio.Lock()
+        self._tables: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._real.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            for table in self._tables:
+                await self.compare_items(table)
+        await self._real.__aexit__(kind, error, trace)
+
+    async def call(self, operation: str, payload: Payload) -> Payload:
+        async with self._turn:
+            ours = await _answer(self.simulated, operation, payload)
+            if operation == "CreateTable":
+                self._tables.add(payload["TableName"])
+            if operation != "UpdateTimeToLive":
+                # Its expiry goes by the real clock, and would take away what ours has yet.
+                theirs = await _answer(self._real, operation, payload)
+                left, right = _seen(operation, ours, ours), _seen(operation, theirs, ours)
+                assert left == right, f"{operation} {payload}\n  ours: {left}\ntheirs: {right}"
+        if isinstance(ours, ServiceError):
+            raise ours
+        return ours
+
+    async def compare_items(self, table: str) -> None:
+        """Compare all that is in a table."""
+        theirs: list[Any] = []
+        scan: Payload = {"TableName": table}
+        while True:
+            page = await self._real.call("Scan", scan)
+            theirs += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                break
+            scan["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        ours = self.simulated.items(table)
+        assert sorted(map(_sortable, ours)) == sorted(map(_sortable, theirs))
+
+
+async def _answer(client: Client, operation: str, payload: Payload) -> Payload | ServiceError:
+    try:
+        return await client.call(operation, payload)
+    except ServiceError as error:
+        return error
+
+
+def _seen(operation: str, answer: Payload | ServiceError, ours: Payload | ServiceError) -> object:
+    """Return what is compared of an answer."""
+    if isinstance(answer, ServiceError):
+        body = answer.body
+        return (
+            *(answer.code, answer.status, answer.message),
+            _plain(body.get("Item")),
+            _plain(body.get("CancellationReasons")),
+        )
+    own = {} if isinstance(ours, ServiceError) else ours
+    hidden = {
+        difference.member
+        for difference in DIFFERENCES
+        if difference.operation == operation and difference.applies(own)
+    }
+    return {name: _plain(value) for name, value in answer.items() if name not in hidden}
+
+
+def _plain(value: object) -> Any:
+    """Return a value that is equal to another where only the order of a set is not."""
+    if isinstance(value, Mapping):
+        found = cast("Mapping[str, object]", value)
+        return {name: _member(name, part) for name, part in found.items()}
+    if isinstance(value, list):
+        return list(map(_plain, cast("list[object]", value)))
+    return value
+
+
+def _member(name: str, value: Any) -> Any:
+    if name in _SETS and isinstance(value, list):
+        return sorted(cast("list[str]", value))
+    return _plain(value)
+
+
+def _sortable(item: object) -> str:
+    return repr(sorted(_plain(item).items()))
