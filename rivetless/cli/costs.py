@@ -192,7 +192,7 @@ TIMER: Final = Work(
     # Set by a transaction of the head and the timer's record, which the index follows, and taken
     # out again by another, with what it changes.
     write_units=10,
-    read_units=4,
+    read_units=3,
     invocations=1,
     milliseconds=25,
     queue_requests=3,
