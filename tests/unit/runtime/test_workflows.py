@@ -22,10 +22,12 @@ from rivetless import (
 )
 from rivetless.runtime import flight
 from rivetless.store.base import Changes, Store
+from rivetless.store.dynamodb import DynamoDBStore
 from rivetless.store.memory import MemoryStore
 from rivetless.store.sqlite import SQLiteStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
+from rivetless.testing.simulation.dynamodb import SimulatedDynamoDB, deploy
 from rivetless.testing.stores import StoreWrapper
 
 
@@ -152,6 +154,10 @@ async def drive(rig: Rig) -> list[str]:
 def make_store(kind: str, clock: FakeClock, folder: Path) -> Store:
     if kind == "memory":
         return MemoryStore(clock=clock)
+    if kind == "dynamodb":
+        service = SimulatedDynamoDB(clock)
+        deploy(service)
+        return DynamoDBStore("actors", client=service, clock=clock)
     return SQLiteStore(folder / "actors.db", clock=clock, synchronous="normal")
 
 
@@ -191,7 +197,10 @@ class Dying(StoreWrapper):
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize(("kind", "breath"), [("memory", 1), ("memory", 8), ("sqlite", 8)])
+@pytest.mark.parametrize(
+    ("kind", "breath"),
+    [("memory", 1), ("memory", 8), ("sqlite", 8), ("dynamodb", 1), ("dynamodb", 8)],
+)
 async def test_a_process_may_die_at_every_commit(
     kind: str, breath: int, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
