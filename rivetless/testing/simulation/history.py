@@ -7,7 +7,7 @@ with each thing that is written down, because many things happen at one instant 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -306,18 +306,10 @@ class History:
             process: where the call was sent, if that is known only now.
         """
         old = self._operations[number]
-        ended = Operation(
-            number=number,
-            client=old.client,
-            actor=old.actor,
-            call=old.call,
-            args=old.args,
-            kwargs=old.kwargs,
-            key=old.key,
+        ended = replace(
+            old,
             process=old.process if process is None else process,
-            began=old.began,
             ended=self._now(),
-            order=old.order,
             order_ended=self.tick(),
             outcome=outcome,
         )
