@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from rivetless.waits import each_wait
 
 if TYPE_CHECKING:
     from rivetless.runtime.turn import ActorTurn
@@ -55,21 +57,12 @@ class Drive(Generic[T]):
         self._work = work
 
     def __await__(self) -> Generator[Any, Any, T]:
-        turn, work = self._turn, self._work
-        try:
-            waited = work.send(None)
-            while True:
-                try:
-                    # ``asyncio.sleep(0)`` waits for nothing (``None``) and reaches nobody.
-                    if waited is not None and waited is not turn.port and not turn.job.outside:
-                        turn.job.outside = True
-                        if turn.base.step is not None:
-                            yield from turn.cell.durable(turn.base).__await__()
-                    sent = yield waited
-                except BaseException as error:
-                    waited = work.throw(error)
-                else:
-                    waited = work.send(sent)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        return (yield from each_wait(self._work.__await__(), self._before))
+
+    def _before(self, waited: object) -> Iterable[Any]:
+        turn = self._turn
+        # ``asyncio.sleep(0)`` waits for nothing (``None``) and reaches nobody.
+        if waited is None or waited is turn.port or turn.job.outside:
+            return ()
+        turn.job.outside = True
+        return () if turn.base.step is None else turn.cell.durable(turn.base).__await__()

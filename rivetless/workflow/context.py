@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, TypeVarTuple, Unpack, overload
 
 from rivetless.actor.abort import AbortSignal
+from rivetless.waits import each_wait
 from rivetless.workflow import branches, loops, steps
-from rivetless.workflow.engine import each_wait
 from rivetless.workflow.errors import (
     EntryInProgressError,
     FailureKind,

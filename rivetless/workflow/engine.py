@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from rivetless.errors import ActorAborted
+from rivetless.waits import each_wait
 from rivetless.workflow.errors import (
     EarlierError,
     ErrorInfo,
@@ -277,25 +278,6 @@ class Part(Generic[T]):
         if waited is None or waited is self._engine.waited:
             return ()
         return self._engine.port.durable().__await__()
-
-
-def each_wait(
-    work: Generator[Any, Any, T], before: Callable[[object], Iterable[Any]]
-) -> Generator[Any, Any, T]:
-    """Go through what is awaited, and before each wait through what ``before`` says."""
-    try:
-        waited = next(work)
-        while True:
-            try:
-                yield from before(waited)
-                sent = yield waited
-            except BaseException as error:
-                waited = work.throw(error)
-            else:
-                waited = work.send(sent)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
 
 
 async def unwrapped(work: Awaitable[Any]) -> Any:
