@@ -146,7 +146,8 @@ class RuntimeAPI:
 def _headers(invocation: Invocation) -> dict[str, str]:
     return {
         "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
-        "Lambda-Runtime-Deadline-Ms": str(round(invocation.deadline * 1000)),
+        # Rounded down, so that no process is told of more time than it has.
+        "Lambda-Runtime-Deadline-Ms": str(int(invocation.deadline * 1000)),
         "Lambda-Runtime-Trace-Id": invocation.trace_id,
         "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
     }
