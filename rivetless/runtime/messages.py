@@ -13,7 +13,7 @@ from typing import Any, Final
 from rivetless.frozen import frozen
 from rivetless.protocol.values import JSON, tag, untag
 from rivetless.runtime.dead import Failure
-from rivetless.store.base import Append, Collection, Outgoing, Record, RecordKey
+from rivetless.store.base import Append, Changes, Collection, Outgoing, Record, RecordKey
 
 COUNTER: Final = "messages"
 """The head's counter of messages that wait."""
@@ -135,3 +135,9 @@ def mark(now: float) -> Outgoing:
     It counts as tried already: a process that commits it also sees to the messages.
     """
     return Outgoing(MARK, now, f"{MARK}\0{now!r}\x001\0".encode())
+
+
+def unmark(commit_id: str, last: int) -> Changes:
+    """Take that note back, on the condition that no message has come after number ``last``."""
+    later = RecordKey(Collection.MESSAGE, Append.key(last + 1))
+    return Changes(commit_id, outbox_clear=(MARK,), absent=(later,))

@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
 
 from rivetless import errors
 from rivetless.clock import sleep
-from rivetless.runtime import messages
 from rivetless.runtime.claim import LATER, Claim
 from rivetless.runtime.commands import ById
-from rivetless.runtime.dead import Letter, failure_of
 from rivetless.runtime.execution import PASSING
 from rivetless.runtime.job import Job
-from rivetless.runtime.messages import MARK, Stored
+from rivetless.runtime.messages import MARK, unmark
 from rivetless.runtime.ports import Ring
-from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.running import RunTurn
 from rivetless.runtime.steps import Superseded, tick
-from rivetless.store.base import Append, Changes, Collection, Duplicate, RecordKey, StoreError
+from rivetless.store.base import Collection, Duplicate, StoreError
 from rivetless.workflow.declare import workflow_of
 
 if TYPE_CHECKING:
@@ -33,12 +30,9 @@ if TYPE_CHECKING:
     from rivetless.runtime.cell import Cell
     from rivetless.runtime.claim import Owner
     from rivetless.runtime.commands import Wake
-    from rivetless.runtime.outbox import Dispatch
     from rivetless.runtime.runtime import Runtime
-    from rivetless.runtime.steps import Step
     from rivetless.runtime.tenure import Tenure
     from rivetless.runtime.turn import ActorTurn
-    from rivetless.store.base import Head
 
 PATIENCE: Final = 24 * 3600.0
 """Seconds that a unit may take in a process that stays."""
@@ -89,6 +83,7 @@ class Pump:
         has_mail: whether messages were sent meanwhile.
         cut_off: whether it was cancelled because its actor sleeps.
         longest: seconds that any slice has here; ``None`` where nobody knows.
+        again_at: when it is to be begun again, if that is known.
         task: its work, in a process that stays.
         careful: how many steps of a workflow are not to be built on before they are durable.
     """
@@ -105,7 +100,7 @@ class Pump:
         self._turn: RunTurn | None = None
         self._tenure: Tenure | None = None
         self._failures = 0
-        self._again_at: float | None = None
+        self.again_at: float | None = None
         self._progressed = False
         self._quiet_at: float | None = None
         self._hurry = False
@@ -158,7 +153,7 @@ class Pump:
                 await claim.release()
         except (StoreError, errors.ActorError) as error:
             if not isinstance(error, errors.ActorError) or _passing(error):
-                self._again_at = runtime.clock.now() + PAUSES[0]
+                self.again_at = runtime.clock.now() + PAUSES[0]
             elif error.name == "actor.not_found":
                 return End.STOPPED
             runtime.log.warning("`run` of %s could not be begun", cell.address, exc_info=True)
@@ -177,7 +172,7 @@ class Pump:
         """Another process runs the loop."""
         now = self._runtime.clock.now()
         self.rival = owner
-        self._again_at = now if self._hurry else max(owner.until, now) + LATER
+        self.again_at = now if self._hurry else max(owner.until, now) + LATER
         if self.has_mail:
             self._runtime.hints.messages(self._cell, self._actor_id)
         return End.ELSEWHERE
@@ -253,9 +248,9 @@ class Pump:
             try:
                 await self._drive(turn)
                 # A loop over a queue just ends when it is aborted.
-                end = self._aborted if turn.abort.aborted else End.RETURNED
+                end = _aborted(turn) if turn.abort.aborted else End.RETURNED
             except errors.ActorAborted:
-                end = self._aborted
+                end = _aborted(turn)
             await turn.commit_unit(wait=True)
         except errors.ActorAborted:
             return End.STOPPED  # it has destroyed itself
@@ -292,15 +287,6 @@ class Pump:
 
     # -- waiting ----------------------------------------------------------------------------------
 
-    @property
-    def _aborted(self) -> End:
-        return End.PARKED if self.parked else End.STOPPED
-
-    @property
-    def parked(self) -> bool:
-        """Whether the slice has ended because the queue was empty."""
-        return self._turn is not None and self._turn.abort.reason == "parked"
-
     async def park(self, wait: Callable[[], Awaitable[None]], seconds: float | None) -> None:
         """Let ``run`` wait for a message: in memory, or by leaving it."""
         runtime, cell, turn = self._runtime, self._cell, self._turn
@@ -309,7 +295,7 @@ class Pump:
             now = runtime.clock.now()
             until = None if seconds is None else now + seconds
             if until is None or (self._stop_at is not None and until > self._stop_at):
-                self._again_at = until
+                self.again_at = until
                 turn.abort.fire("parked")
                 return
         cell.running -= 1
@@ -364,11 +350,7 @@ class Pump:
             return False  # there may be a message in what is being written
         if cell.inbox is not None:
             last = max(last, cell.inbox.last)
-        changes = Changes(
-            runtime.fresh_commit_id(),
-            outbox_clear=(MARK,),
-            absent=(RecordKey(Collection.MESSAGE, Append.key(last + 1)),),
-        )
+        changes = unmark(runtime.fresh_commit_id(), last)
         try:
             await runtime.commit_loose(self._actor_id, changes, cell)
         except (Duplicate, errors.ActorError, StoreError):
@@ -401,13 +383,13 @@ class Pump:
             await self._runtime.pumps.note_failures(self._actor_id, failed, error)
             self._failures += 1
             pause = min(PAUSES[0] * 2.0**self._failures / 2, PAUSES[1])
-            self._again_at = self._runtime.clock.now() + pause
+            self.again_at = self._runtime.clock.now() + pause
 
     @property
     def again(self) -> Ring | None:
         """The ring that continues it where this process does not."""
-        if self._again_at is not None:
-            return Ring(self._actor_id, self._again_at, self.hops + 1)
+        if self.again_at is not None:
+            return Ring(self._actor_id, self.again_at, self.hops + 1)
         return Ring(self._actor_id, None, self.hops + (1 if self._progressed else BARREN))
 
     @property
@@ -419,13 +401,8 @@ class Pump:
     def is_late(self) -> bool:
         """Whether it should have been begun again already: the wake for that was lost."""
         over = self.task is not None and self.task.done()
-        at = self._again_at
+        at = self.again_at
         return over and at is not None and at <= self._runtime.clock.now()
-
-    @property
-    def again_at(self) -> float | None:
-        """When it is to be begun again, if that is known."""
-        return self._again_at
 
 
 async def _run(turn: RunTurn) -> None:
@@ -444,194 +421,13 @@ def _is_other(error: BaseException) -> bool:
     return not isinstance(error, BaseExceptionGroup | Superseded | errors.ActorAborted)
 
 
+def _aborted(turn: RunTurn) -> End:
+    return End.PARKED if turn.abort.reason == "parked" else End.STOPPED
+
+
 async def _nothing(turn: ActorTurn) -> None:
     """The body of a job whose turns are made by hand."""
 
 
 def _passing(error: errors.ActorError) -> bool:
     return error.name in PASSING
-
-
-class Pumps:
-    """Starts and stops pumps. One for each runtime.
-
-    Args:
-        runtime: the process.
-        resident: whether it stays.
-    """
-
-    def __init__(self, runtime: Runtime, *, resident: bool) -> None:
-        self._runtime = runtime
-        self._resident = resident
-        self._stopped = False
-        runtime.waking.on_wake(self._woken)
-        runtime.outgoings.handle(MARK, self._reminded, keeps=True)
-        runtime.dead.handle("message", _replay)
-
-    def stop(self) -> None:
-        """Begin nothing any more: the process ends."""
-        self._stopped = True
-
-    def start(self, cell: Cell) -> None:
-        """An actor has been created or woken here: run its loop."""
-        if "run" in cell.definition.hooks:
-            self.arrived(cell)
-
-    def arrived(self, cell: Cell) -> None:
-        """There may be something for an actor's loop."""
-        if "run" not in cell.definition.hooks or self._stopped:
-            return
-        if cell.pump is not None and not cell.pump.is_late:
-            return
-        if not cell.met:
-            return
-        if not self._resident:
-            self._runtime.begin(self._ring(cell.actor_id, cell.snapshot().step))
-            return
-        cell.pump = pump = Pump(self._runtime, cell)
-        pump.task = self._runtime.spawn(pump.work())
-        pump.task.add_done_callback(lambda task: self._left(cell, pump, task))
-
-    async def _ring(self, actor_id: str, step: Step | None) -> None:
-        """Have a slice run somewhere, once what is for it is durable."""
-        if step is not None:
-            await asyncio.wait((step.landed,))
-        self._runtime.alarms.ring(Ring(actor_id))
-
-    def _left(self, cell: Cell, pump: Pump, task: asyncio.Task[End]) -> None:
-        """See to it that a loop that is not done is begun again."""
-        if task.cancelled() or task.exception() is not None:
-            return
-        if pump.again_at is not None and cell.met and cell.pump is None:
-            cell.pump = pump  # nothing begins it before
-            self._runtime.alarms.ring(Ring(cell.actor_id, pump.again_at))
-            if pump.rival is not None:
-                self._runtime.listens(cell)
-                self._runtime.rivals.watch(cell.actor_id, pump.rival)
-
-    def retry(self, cell: Cell) -> None:
-        """Another process may not run an actor's loop any more: run it here if it was to be."""
-        pump = cell.pump
-        if pump is not None and pump.hurry():
-            cell.pump = None
-            self.arrived(cell)
-
-    async def _woken(self, command: Wake, head: Head) -> None:
-        """A wake has come: run a slice, or let the loop that runs here look again."""
-        runtime = self._runtime
-        cell = await runtime.cell_for(ById(None, head.actor_id))
-        if "run" not in cell.definition.hooks or not cell.met:
-            return
-        if cell.pump is not None and cell.pump.again_at is not None:
-            if runtime.clock.now() < cell.pump.again_at:
-                runtime.alarms.ring(Ring(head.actor_id, cell.pump.again_at))
-                return
-            cell.pump = None
-        if self._resident or cell.pump is not None:
-            runtime.queues.arrived(cell)
-            return
-        cell.pump = pump = Pump(runtime, cell, command)
-        end = await pump.work()
-        again = None
-        if end is End.STOPPED or pump.again_at is not None:
-            again = pump.again
-        elif runtime.workflows.waits_for_time(cell):
-            again = None
-        elif end is End.PARKED and not (
-            await self._is_drained(cell) and await pump.take_back_mark()
-        ):
-            again = Ring(head.actor_id, None, command.hops + 1)
-        if again is not None and cell.met:
-            runtime.alarms.ring(again)
-
-    async def _is_drained(self, cell: Cell) -> bool:
-        """Whether nothing has come since the loop last looked.
-
-        Whoever sent it may have found that the loop ran here, and left it to this process.
-        """
-        head = await self._runtime.store.load(cell.address)
-        if head is None or cell.inbox is None or not cell.met or head.actor_id != cell.actor_id:
-            return True
-        return head.sequences.get(Collection.MESSAGE, 0) <= cell.inbox.last
-
-    async def _reminded(self, entry: Dispatch) -> None:
-        """The sweeper has found messages that nobody seems to care for."""
-        runtime = self._runtime
-        head = await runtime.store.load(entry.actor_id)
-        if head is None or head.destroyed_at is not None:
-            changes = Changes(runtime.fresh_commit_id(), outbox_clear=(MARK,))
-        elif await self._is_forgotten(head):
-            return
-        else:
-            # Somebody else may look after them; if not, the sweeper comes by again.
-            mark = messages.mark(runtime.clock.now())
-            changes = Changes(runtime.fresh_commit_id(), outbox_add=(mark,))
-            if head.address.name in runtime.definitions:
-                self.arrived(await runtime.met(head, tick()))
-        await runtime.commit_loose(entry.actor_id, changes)
-
-    async def _is_forgotten(self, head: Head) -> bool:
-        """Clear a mark that nothing is behind; say whether that was so.
-
-        A loop in another process does not know of marks that were set since it read the head.
-        """
-        runtime = self._runtime
-        definition = runtime.definitions.get(head.address.name)
-        if definition is None or workflow_of(definition.cls) is not None:
-            return False  # workflows are marked before they begin, too
-        if await runtime.store.records(head.actor_id, Collection.MESSAGE, limit=1):
-            return False
-        last = head.sequences.get(Collection.MESSAGE, 0)
-        changes = Changes(
-            runtime.fresh_commit_id(),
-            outbox_clear=(MARK,),
-            absent=(RecordKey(Collection.MESSAGE, Append.key(last + 1)),),
-        )
-        try:
-            await runtime.commit_loose(head.actor_id, changes)
-        except Duplicate:
-            return False
-        return True
-
-    async def ended(self, cell: Cell) -> None:
-        """Return when the loop has ended, after its actor was told to sleep."""
-        pump = cell.pump
-        if pump is not None and pump.task is not None and not pump.task.done():
-            await asyncio.wait((pump.task,))
-
-    def cancel(self, cell: Cell) -> None:
-        """Cut a loop off that has not ended in time."""
-        if cell.pump is not None and cell.pump.task is not None:
-            cell.pump.cut_off = True
-            cell.pump.task.cancel()
-
-    # -- messages that fail -----------------------------------------------------------------------
-
-    async def note_failures(
-        self, actor_id: str, failed: Sequence[Stored], error: Exception
-    ) -> None:
-        """Count a failure of each message; make dead letters of those that fail too often."""
-        runtime, target = self._runtime, ById(None, actor_id)
-        try:
-            definition = await runtime.definition_of(target)
-        except (errors.ActorError, StoreError):
-            return  # there is nothing left to count for
-
-        async def note(turn: ActorTurn) -> None:
-            part = turn.part(TurnQueue)
-            for message in failed:
-                queue = definition.find_queue(message.queue)
-                most = 1 if queue is None else queue.max_deliveries
-                await part.note_failure(message, most, failure_of(error))
-
-        job = Job(definition, note, label="a failure", deadline=runtime.deadline(definition))
-        try:
-            await runtime.execution.run(target, job)
-        except (errors.ActorError, StoreError):
-            runtime.log.warning("a failure of %s was not counted", actor_id, exc_info=True)
-
-
-def _replay(turn: ActorTurn, letter: Letter) -> None:
-    """Put a dead message back, behind those that wait."""
-    queue, body = cast("tuple[str, object]", letter.body)
-    turn.part(TurnQueue).add(queue, messages.encode_body(body))

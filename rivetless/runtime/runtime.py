@@ -68,7 +68,7 @@ from rivetless.runtime.ports import (
     NoSockets,
     Pusher,
 )
-from rivetless.runtime.pump import Pumps
+from rivetless.runtime.pumps import Pumps
 from rivetless.runtime.queues import Queues
 from rivetless.runtime.reconcile import reconcile
 from rivetless.runtime.records import LISTENED

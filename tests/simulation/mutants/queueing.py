@@ -14,7 +14,8 @@ from rivetless.runtime.dead import Letters
 from rivetless.runtime.inbox import Inbox
 from rivetless.runtime.job import Job
 from rivetless.runtime.messages import COUNTER, MARK
-from rivetless.runtime.pump import Pump, Pumps
+from rivetless.runtime.pump import Pump
+from rivetless.runtime.pumps import Pumps
 from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.replying import Replies
 from rivetless.runtime.running import RunTurn
