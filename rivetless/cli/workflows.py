@@ -15,9 +15,9 @@ from rivetless.cli.loading import load_registry
 from rivetless.errors import ActorError, make
 from rivetless.keys import Address
 from rivetless.runtime import messages
+from rivetless.runtime.history import COUNTER, TIMER
 from rivetless.runtime.records import find_record
 from rivetless.runtime.timers import timer_key
-from rivetless.runtime.workflows import COUNTER, TIMER
 from rivetless.store.base import (
     Changes,
     Collection,

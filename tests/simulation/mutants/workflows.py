@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from rivetless.actor.queue import Delivery
 from rivetless.errors import ActorAborted
 from rivetless.runtime.flight import Flight
+from rivetless.runtime.history import History
 from rivetless.runtime.job import digest
 from rivetless.runtime.messages import MARK
 from rivetless.runtime.timers import Timers
 from rivetless.runtime.turn import ActorTurn
-from rivetless.runtime.workflows import History, TurnPort, _Attempt
+from rivetless.runtime.workflow_port import TurnPort, _Attempt
 from rivetless.workflow import engine as engines
 from rivetless.workflow import loops
 from rivetless.workflow.engine import End, Engine
