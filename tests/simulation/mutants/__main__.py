@@ -16,6 +16,7 @@ from tests.simulation.mutants.hunting import (
     hunt,
     likely,
     read_trails,
+    workloads,
     write_trails,
 )
 
@@ -25,6 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="these mutants; all by default")
     parser.add_argument("--missing", action="store_true", help="those that have no seed yet")
+    parser.add_argument("--among", nargs="*", metavar="WORKLOAD", help="look there only")
     parser.add_argument("--seeds", type=int, default=MOST_SEEDS, help="the longest search")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
@@ -35,7 +37,7 @@ def main() -> int:
     trails = {name: trail for name, trail in trails.items() if name not in names}
     unfound: list[str] = []
     with ProcessPoolExecutor(options.jobs) as pool:
-        hunts = {pool.submit(_hunt, name, options.seeds): name for name in names}
+        hunts = {pool.submit(_hunt, name, options.among, options.seeds): name for name in names}
         for done in as_completed(hunts):
             name, (trail, seconds) = hunts[done], done.result()
             if trail is None:
@@ -59,9 +61,11 @@ def _exists(name: str) -> bool:
     return any(each.name == name for each in MUTANTS)
 
 
-def _hunt(name: str, seeds: int) -> tuple[Trail | None, float]:
+def _hunt(name: str, among: list[str] | None, seeds: int) -> tuple[Trail | None, float]:
     began = time.perf_counter()
-    trail = hunt(find(name), likely(find(name)), seeds)
+    everything = workloads()
+    places = [everything[each] for each in among] if among else likely(find(name))
+    trail = hunt(find(name), places, seeds)
     return trail, time.perf_counter() - began
 
 

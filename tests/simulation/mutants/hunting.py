@@ -19,6 +19,7 @@ from rivetless.testing.simulation.simulation import Deployment
 from rivetless.testing.simulation.stores import StoreKind
 from tests.simulation.mutants.mutant import Mutant
 from tests.simulation.mutants.probes import DEPLOYMENT, PROBES
+from tests.simulation.seeds import WORKLOADS
 
 FOUND: Final = Path(__file__).parent / "found.json"
 """Where each mutant is found."""
@@ -82,36 +83,47 @@ class Trail:
 
 
 _WHERE: Final[Mapping[str, tuple[str, ...]]] = {
-    "calls between actors": ("calls",),
-    "connections": ("events",),
-    "cron": ("timers",),
-    "destroy": ("lives",),
-    "events": ("events",),
-    "exclusive": ("calls",),
-    "ids": ("lives",),
-    "kv": ("pairs",),
-    "queues": ("mail", "receivers", "sends"),
-    "retries": ("repeats", "calls"),
-    "save_state": ("checkpoints", "repeats"),
-    "schedules": ("timers",),
-    "sends": ("sends", "lives"),
-    "workflows": ("steps", "rollbacks"),
+    "calls between actors": ("probes.calls", "workloads.banks"),
+    "connections": ("workloads.rooms", "probes.events"),
+    "cron": ("workloads.crons", "probes.timers"),
+    "destroy": ("workloads.lives", "probes.lives"),
+    "events": ("probes.events", "workloads.rooms"),
+    "exclusive": ("workloads.payments", "workloads.registers", "probes.calls"),
+    "ids": ("probes.lives",),
+    "kv": ("probes.pairs", "workloads.pairs"),
+    "once": ("workloads.payments",),
+    "queues": ("probes.mail", "workloads.inboxes", "probes.receivers", "probes.sends"),
+    "retries": ("probes.repeats", "workloads.repeats", "probes.calls"),
+    "save_state": ("probes.checkpoints", "probes.repeats", "workloads.ledgers"),
+    "schedules": ("probes.timers", "workloads.reminders"),
+    "sends": ("probes.sends", "probes.lives", "workloads.inboxes"),
+    "workflows": ("probes.steps", "probes.rollbacks", "workloads.sagas"),
 }
 """Where a feature is used."""
+
+_ANYWHERE: Final = (
+    "probes.reads",
+    "probes.sends",
+    "probes.pairs",
+    "probes.calls",
+    "probes.mail",
+    "probes.events",
+    "workloads.registers",
+    "workloads.ledgers",
+)
 
 
 def likely(mutant: Mutant) -> list[Workload]:
     """Return the workloads that do what a mutant needs, the likeliest first."""
     names = dict.fromkeys(name for each in mutant.features for name in _WHERE.get(each, ()))
     everything = workloads()
-    if not names:
-        names = dict.fromkeys(("reads", "sends", "pairs", "calls", "mail", "events"))
-    return [everything[f"probes.{name}"] for name in names]
+    return [everything[name] for name in names or _ANYWHERE]
 
 
 def workloads() -> dict[str, Workload]:
     """Return everything that may find a mutant, by name."""
     found = [Workload(f"probes.{probe.__name__}", probe, DEPLOYMENT) for probe in PROBES]
+    found += [Workload(f"workloads.{one.name}", one.play, one.deployment()) for one in WORKLOADS]
     return {workload.name: workload for workload in found}
 
 
