@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from rivetless.client.retry import is_lifecycle, is_stale
+from rivetless.errors import ActorError
 from rivetless.keys import serialise
 from rivetless.runtime.commands import NOWHERE, Origin
+from rivetless.store.base import Unavailable
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
@@ -155,6 +159,24 @@ class Job:
         self.outside = self.answered = False
         self.calls = 0
         self.once = None
+
+    @contextmanager
+    def calling(self) -> Generator[None, None, None]:
+        """Call others in the body; note that they may have done it, unless it is certain not to be.
+
+        Whoever gives a call up, because its time is over or for a reason of its own, cannot know.
+        """
+        nothing = False
+        try:
+            yield
+        except ActorError as error:
+            nothing = is_lifecycle(error) or is_stale(error)
+            raise
+        except Unavailable:
+            nothing = True
+            raise
+        finally:
+            self.answered = self.answered or not nothing
 
     def link(self, address: Address, turn_id: str) -> str:
         """Name this turn in a chain of calls."""

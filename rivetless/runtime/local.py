@@ -192,9 +192,8 @@ class TurnDispatcher(LocalDispatcher):
         return self._turn.job.hops
 
     async def _dispatch(self, command: Any) -> Any:
-        answer = await super()._dispatch(command)
-        self._turn.job.answered = True
-        return answer
+        with self._turn.job.calling():
+            return await super()._dispatch(command)
 
     async def enqueue(self, send: calls.QueueSend, /) -> calls.QueueReply:
         """Send a message to a queue."""

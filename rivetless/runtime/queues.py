@@ -211,8 +211,8 @@ class Queues:
         if signal is not None:
             signal.add_callback(lambda: self.replies.abort(waiter))
         try:
-            await self._deliver(turn, queue, body, key, waiter)
-            turn.job.answered = True
+            with turn.job.calling():
+                await self._deliver(turn, queue, body, key, waiter)
             await self._let_others_in(turn, waiter)
             return await self.replies.wait(turn.actor_id, waiter, timeout)
         except TimeoutError:

@@ -196,6 +196,46 @@ async def test_a_call_that_was_made_is_not_to_be_tried_again() -> None:
         await process.call("caller", "touch_and_fail")
 
 
+class Impatient(Actor[Count]):
+    asks = Queue[str, str]()
+
+    @action
+    async def wait_for(self, name: str) -> None:
+        await gate(name).wait()
+
+    @action
+    async def give_up(self, way: str) -> None:
+        """Have something done, and do not wait for its end."""
+        begun = asyncio.ensure_future(self._ask() if way == "ask" else self._call())
+        await gate("over").wait()
+        begun.cancel()
+        await asyncio.wait([begun])
+        raise UserError("No.")
+
+    async def _ask(self) -> None:
+        await self.queue.enqueue_and_wait(self.asks, "", timeout=5)
+
+    async def _call(self) -> None:
+        await self.client.get_or_create(Impatient, "other").wait_for("never")
+
+
+@pytest.mark.parametrize("way", ["call", "ask"])
+async def test_a_call_that_was_given_up_is_not_to_be_tried_again(way: str) -> None:
+    """The handler's time was over while its message was sent, and the store was away."""
+    world = await World.open(Impatient)
+    process = world.process(Bells())
+    gate("open").set()
+    await process.call("impatient", "wait_for", "open")
+    held = world.faults.inject(Fault.HELD, verb="commit")
+    calling = asyncio.create_task(process.call("impatient", "give_up", way))
+    await held.reached.wait()
+    world.faults.inject(Fault.BEFORE, verb="current")
+    gate("over").set()
+    with pytest.raises(ActorError, match=r"actor\.interrupted"):
+        await calling
+    held.release()
+
+
 # -- workflows ---------------------------------------------------------------------------------
 
 

@@ -1,0 +1,27 @@
+"""Seeds that once failed; what was wrong is told in ``docs/reliability.md``.
+
+What happens in a seed changes with the code, so a seed here may pass by what it has found one day:
+``tests/unit/runtime/test_found.py`` tells each bug directly.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from rivetless.testing.simulation.decorator import check_seed
+from rivetless.testing.simulation.stores import StoreKind
+from tests.simulation.seeds import WORKLOADS
+from tests.simulation.workloads.base import Workload
+
+SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (("inboxes", "memory", 747),)
+"""Workload, kind of store, seed."""
+
+_BY_NAME: Final[dict[str, type[Workload]]] = {workload.name: workload for workload in WORKLOADS}
+
+
+@pytest.mark.parametrize(("name", "store", "seed"), SEEDS)
+def test_a_seed_that_failed_does_not_fail_again(name: str, store: StoreKind, seed: int) -> None:
+    workload = _BY_NAME[name]
+    check_seed(workload.play, workload.deployment(), seed, store, name)
