@@ -8,7 +8,7 @@ from __future__ import annotations
 from time import time
 from typing import Any
 
-from pydantic import AliasGenerator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from rivetless import Actor, Event, Queue, WorkflowContext, action, setup, workflow
@@ -149,7 +149,7 @@ class Worker(Actor[Progress], max_queue_size=100_000):
 class Wire(BaseModel):
     """Has camelCase fields on the wire, as the baseline's objects have."""
 
-    model_config = ConfigDict(alias_generator=AliasGenerator(serialization_alias=to_camel))
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
 
 
 class Plan(BaseModel):
