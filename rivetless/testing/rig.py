@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -41,6 +42,15 @@ if TYPE_CHECKING:
 
 MAX_INCOMING: Final = 65_536
 MAX_OUTGOING: Final = 1_048_576
+
+PATIENCE: Final = 10.0
+"""Real seconds that the rig waits at its end for threads and sockets, whatever the clock says."""
+
+PATIENCE_AFTER_ERROR: Final = 1.0
+"""The same when a test has failed, which may have left for ever what the store waits for."""
+
+PAUSE: Final = 0.05
+"""Real seconds of such a wait, after which the clock is moved again."""
 
 
 class _Sockets:
@@ -179,13 +189,23 @@ class Rig:
         await settle()
         self._tasks.cancel()
         await self._tasks.finish()
+        patience = PATIENCE if error is None else PATIENCE_AFTER_ERROR
         for close in (self.runtime.aclose, self._stack.aclose):
             ending = asyncio.create_task(close())
-            while not ending.done():
+            give_up_at = time.monotonic() + patience
+            while not ending.done() and time.monotonic() < give_up_at:
                 # What waits for the clock is given the time it would have; then it is cancelled.
                 # The store, too, may be about to try something again.
                 await self.clock.advance(CLOSING)
-            await ending
+                # And what waits for a thread or a socket is given time that is real.
+                await asyncio.wait([ending], timeout=PAUSE)
+            if ending.done():
+                await ending
+                continue
+            ending.cancel()
+            await asyncio.wait([ending])
+            if error is None:
+                raise RuntimeError("the rig cannot end: something, a commit say, waits for ever")
 
     def _start(self) -> None:
         self.runtime = Runtime(
