@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rivetless import errors
 from rivetless.actor.dead_letters import DeadLetter, shown
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from rivetless.client.sockets import Socket
     from rivetless.runtime.runtime import Runtime
     from rivetless.runtime.turn import ActorTurn
+
+STRETCH: Final = 8
+"""Calls in calls that share a stack: each is some twenty frames, and Python allows a thousand."""
 
 
 class Door(Protocol):
@@ -192,8 +196,12 @@ class TurnDispatcher(LocalDispatcher):
         return self._turn.job.hops
 
     async def _dispatch(self, command: Any) -> Any:
-        with self._turn.job.calling():
-            return await super()._dispatch(command)
+        job = self._turn.job
+        dispatching = super()._dispatch(command)
+        with job.calling():
+            if len(job.origin.chain) % STRETCH == STRETCH - 1:
+                return await asyncio.get_running_loop().create_task(dispatching)
+            return await dispatching
 
     async def enqueue(self, send: calls.QueueSend, /) -> calls.QueueReply:
         """Send a message to a queue."""

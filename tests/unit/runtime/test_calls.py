@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, action
 from rivetless.runtime.commands import Origin
+from rivetless.runtime.job import MAX_CHAIN
 from rivetless.testing.clock import settle
 from tests.unit.runtime.worlds import World
 
@@ -44,6 +46,19 @@ class Bank(Actor[Total]):
         runs.append("text")
         self.state.total += 1
         return "x" * size
+
+
+class Nested(Actor):
+    @action
+    async def depth(self, further: int) -> list[int]:
+        """Return how deep the stack is here, and in each call in a call."""
+        frame, depth = inspect.currentframe(), 0
+        while frame is not None:
+            frame, depth = frame.f_back, depth + 1
+        if not further:
+            return [depth]
+        other = self.client.get_or_create(Nested, str(further))
+        return [depth, *await other.depth(further - 1)]
 
 
 class Shop(Actor[Total]):
@@ -112,7 +127,7 @@ class Mirror(Actor[Total]):
 
 
 async def world() -> World:
-    return await World.open(Bank, Shop, Mirror)
+    return await World.open(Bank, Nested, Shop, Mirror)
 
 
 async def finish(w: World, task: asyncio.Task[Any]) -> Any:
@@ -214,6 +229,15 @@ async def test_endless_calls_end() -> None:
     with pytest.raises(ActorError) as raised:
         await w.process().call("shop", "round_trip")
     assert raised.value.name == "actor.deadlock"
+
+
+async def test_calls_in_calls_do_not_pile_up_on_the_stack() -> None:
+    w = await world()
+    calling = w.process().call("nested", "depth", MAX_CHAIN - 1, key="0")
+    depths = await finish(w, asyncio.create_task(calling))
+    assert len(depths) == MAX_CHAIN
+    # Python allows a thousand frames, of which a handler and what it is served by need some.
+    assert max(depths) < 400
 
 
 async def test_once_is_once() -> None:
