@@ -500,10 +500,8 @@ class Cell(Gate):
             await self._reconcile_each(batch, actor_id, expected)
         except (Conflict, Gone):
             self._discard(batch, Superseded(elsewhere=True))
-        except (Full, Duplicate) as error:
+        except (Full, Duplicate, TooLarge) as error:
             await self._refused(batch, error)
-        except TooLarge as error:
-            self._discard(batch, errors.state_too_large(error.size, error.limit))
         except StoreError as error:
             self._discard(batch, told(error), error)
         except errors.ActorError as error:
@@ -515,7 +513,7 @@ class Cell(Gate):
         else:
             self._landed(batch, changes, actor_id, expected, version, now)
 
-    async def _refused(self, batch: list[Step], error: Full | Duplicate) -> None:
+    async def _refused(self, batch: list[Step], error: Full | Duplicate | TooLarge) -> None:
         """Let only those fail whose conditions do not hold, and what was built on them."""
         if len(batch) > 1:
             epoch = self._epoch
@@ -526,10 +524,14 @@ class Cell(Gate):
                     self._discard(batch[index:], Superseded(elsewhere=True))
                     return
                 await self._commit([step])
-        elif batch[0].changes.versioned:
-            self._discard(batch, error)
+            return
+        told: Exception = error
+        if isinstance(error, TooLarge):
+            told = errors.state_too_large(error.size, error.limit)
+        if batch[0].changes.versioned:
+            self._discard(batch, told)
         else:
-            fail(batch[0], error)
+            fail(batch[0], told)
 
     async def _reconcile(self, actor_id: str, changes: Changes, expected: int) -> int:
         verdict = await reconcile(self._store, actor_id, changes, expected)

@@ -29,6 +29,7 @@ from rivetless.store.base import (
     TooLarge,
     Unavailable,
 )
+from rivetless.store.limits import check_size
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -347,17 +348,11 @@ class Execution:
 
     def _check_sizes(self, changes: Changes) -> None:
         """Refuse one turn's changes alone, rather than those of all it would be committed with."""
-        limits = self._runtime.store.capabilities
-        try:
-            if changes.puts or changes.deletes:
-                count = len(changes.puts) + len(changes.deletes)
-                if count > limits.max_commit_records:
-                    raise TooLarge("the commit", count, limits.max_commit_records)
-                for record in changes.puts:
-                    if len(record.data) > limits.max_record_bytes:
-                        raise TooLarge("a record", len(record.data), limits.max_record_bytes)
-        except TooLarge as error:
-            raise errors.ActorError("actor", "invalid_operation", str(error)) from error
+        if changes.puts or changes.deletes or changes.appends:
+            try:
+                check_size(changes, self._runtime.store.capabilities)
+            except TooLarge as error:
+                raise errors.ActorError("actor", "invalid_operation", str(error)) from error
 
     async def _failed(self, turn: ActorTurn, error: Exception) -> None:
         """Make sure that a failure was not caused by a stale read, before it is told to anybody.

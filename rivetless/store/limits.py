@@ -52,7 +52,7 @@ def check(actor_id: str, changes: Changes, expected: int | None, capabilities: C
             raise ValueError(f"{actor_id} is no id of {changes.create.address}")
     elif expected is None and changes.versioned:
         raise ValueError("a commit that moves the version has to name the one it was prepared on")
-    size = _check_size(changes, capabilities)
+    size = check_size(changes, capabilities)
     names = [(name.collection, name.key) for name in changes.absent]
     if len(set(names)) < len(names):
         raise Duplicate("the commit makes a record twice that is to be made once")
@@ -61,19 +61,12 @@ def check(actor_id: str, changes: Changes, expected: int | None, capabilities: C
     return size
 
 
-def check_counters(changes: Changes, present: Mapping[str, int]) -> None:
-    """Refuse a commit that raises a counter above its limit.
+def check_size(changes: Changes, capabilities: Capabilities) -> int:
+    """Refuse a commit that is too large; return its size.
 
     Raises:
-        Full: it does.
+        TooLarge: over one of the capabilities.
     """
-    for name, limit in changes.at_most.items():
-        amount = changes.counters.get(name, 0)
-        if amount > 0 and present.get(name, 0) + amount > limit:
-            raise Full(name, limit)
-
-
-def _check_size(changes: Changes, capabilities: Capabilities) -> int:
     if isinstance(changes.state, bytes):
         _within("state", len(changes.state), capabilities.max_state_bytes)
     for data in (*(r.data for r in changes.puts), *(r.data for r in changes.appends)):
@@ -90,6 +83,18 @@ def _check_size(changes: Changes, capabilities: Capabilities) -> int:
     size = commit_size(changes)
     _within("commit", size, capabilities.max_commit_bytes)
     return size
+
+
+def check_counters(changes: Changes, present: Mapping[str, int]) -> None:
+    """Refuse a commit that raises a counter above its limit.
+
+    Raises:
+        Full: it does.
+    """
+    for name, limit in changes.at_most.items():
+        amount = changes.counters.get(name, 0)
+        if amount > 0 and present.get(name, 0) + amount > limit:
+            raise Full(name, limit)
 
 
 def _within(what: str, size: int, limit: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -63,6 +64,19 @@ class Busy(Actor[Done]):
     async def keep_large(self, size: int) -> None:
         """Keep one large pair."""
         await self.kv.put("large", "x" * size)
+
+    @action
+    async def send_many(self, count: int, size: int) -> None:
+        """Send many messages, or large ones."""
+        for _ in range(count):
+            self.queue.send(self.notes, "x" * size)
+
+    @action
+    async def tell(self, size: int) -> int:
+        """Send another actor a message, and count it."""
+        await self.client.send(self.client.get_or_create(Busy, "other"), Busy.notes, "x" * size)
+        self.state.lines.append("told")
+        return len(self.state.lines)
 
     @action
     async def look(self) -> dict[str, Any]:
@@ -140,8 +154,29 @@ async def test_one_turn_too_large_is_refused_alone() -> None:
     async with Rig(store=MemoryStore(clock=clock, capabilities=narrow), clock=clock) as rig:
         busy = rig.client.get_or_create(Busy, "b")
         await busy.fill(5)
-        for call in (busy.fill(30), busy.keep_large(2000)):
-            with pytest.raises(ActorError) as caught:
-                await call
-            assert caught.value.name in ("actor.invalid_operation", "kv.value_too_large")
+        too_large = (
+            busy.fill(30),
+            busy.keep_large(2000),
+            busy.send_many(30, 1),
+            busy.send_many(1, 2000),
+        )
+        for call in too_large:
+            refused, told = await asyncio.gather(call, busy.tell(1), return_exceptions=True)
+            assert isinstance(refused, ActorError)
+            assert refused.name in ("actor.invalid_operation", "kv.value_too_large")
+            assert isinstance(told, int)
         assert (await busy.look())["kv"] == ["0", "1", "2", "3", "4"]
+        assert await busy.take() == []
+
+
+async def test_turns_that_are_too_large_together_are_committed_singly() -> None:
+    clock = FakeClock()
+    narrow = type(CAPABILITIES)(single_writer=True, max_commit_bytes=2000)
+    async with Rig(store=MemoryStore(clock=clock, capabilities=narrow), clock=clock) as rig:
+        busy = rig.client.get_or_create(Busy, "b")
+        told = await asyncio.gather(*(busy.tell(400) for _ in range(10)))
+        assert sorted(told) == list(range(1, 11))
+        with pytest.raises(ActorError) as refused:
+            await busy.tell(3000)
+        assert refused.value.name == "actor.state_too_large"
+        assert await busy.tell(1) == 11
