@@ -8,6 +8,7 @@ the reply to a message that somebody in another process waits for is a record th
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final
 
 from rivetless.frozen import frozen
@@ -132,9 +133,12 @@ def arrival_record(key: str, check: str, now: float) -> Record:
 def mark(now: float) -> Outgoing:
     """Note in the head that there are messages for ``run``, should this process die.
 
-    It counts as tried already: a process that commits it also sees to the messages.
+    It counts as tried already: a process that commits it also sees to the messages. Its date is in
+    whole seconds, so that the marks of messages that come close together are one, and a store that
+    has it already need not write it again.
     """
-    return Outgoing(MARK, now, f"{MARK}\0{now!r}\x001\0".encode())
+    at = float(math.floor(now))
+    return Outgoing(MARK, at, f"{MARK}\0{at!r}\x001\0".encode())
 
 
 def unmark(commit_id: str, last: int) -> Changes:

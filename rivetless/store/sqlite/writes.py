@@ -64,7 +64,9 @@ _TRIM_REPLIES: Final = f"""
 """
 _DELETE_REPLIES: Final = "DELETE FROM replies WHERE head = ?"
 _PUT_OUTGOING: Final = """
-    INSERT OR REPLACE INTO outbox (head, id, created_at, data) VALUES (?, ?, ?, ?)
+    INSERT INTO outbox (head, id, created_at, data) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET created_at = excluded.created_at, data = excluded.data
+        WHERE created_at <> excluded.created_at OR data <> excluded.data
 """
 _DELETE_OUTGOING: Final = "DELETE FROM outbox WHERE head = ? AND id = ?"
 _OLDEST_OUTGOING: Final = "SELECT min(created_at) FROM outbox WHERE head = ?"
