@@ -11,6 +11,7 @@ from rivetless import errors
 from rivetless.actor.context import make_request
 from rivetless.actor.schedule import FireInfo
 from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.keys import serialise
 from rivetless.protocol.codec import require_sendable
 from rivetless.protocol.values import JSON, tag
 from rivetless.runtime import replies
@@ -28,6 +29,7 @@ from rivetless.runtime.commands import (
     Wake,
 )
 from rivetless.runtime.job import Body, Job, digest
+from rivetless.runtime.responses import read_response
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActionDefinition, ActorDefinition
@@ -51,18 +53,18 @@ class Actions:
     async def get_actor(self, command: GetActor) -> ActorInfo:
         """Look an actor up, or create it."""
         runtime = self._runtime
-        definition = await runtime.definition_of(command.target)
+        definition = await runtime.cells.definition_of(command.target)
         job = Job(definition, _info, label="get", deadline=runtime.deadline(definition))
         info: ActorInfo = await runtime.execution.run(command.target, job)
         if command.exclusive and not info.created:
-            raise errors.duplicate_key(runtime.key_text(info.address), info.actor_id)
+            raise errors.duplicate_key(serialise(info.address.key), info.actor_id)
         return info
 
     async def call(self, command: CallAction) -> ActionResult:
         """Run an action with a connection of its own, as every stateless call has one."""
         runtime = self._runtime
         target, origin = command.target, command.origin
-        definition = await runtime.definition_of(target)
+        definition = await runtime.cells.definition_of(target)
         action = _find(definition, command.action)
         conn = self._connections.ephemeral(origin)
         stateless = self._connections.stateless(definition)
@@ -82,7 +84,7 @@ class Actions:
         """Run an action for a connection that is open."""
         runtime = self._runtime
         target = ById(None, command.actor_id)
-        definition = await runtime.definition_of(target)
+        definition = await runtime.cells.definition_of(target)
         action = _find(definition, command.action)
         conn = await self._connections.find(command.actor_id, command.conn_id)
         args, kwargs = action.bind(command.args)
@@ -216,7 +218,7 @@ class Actions:
         """Answer an HTTP request with the actor's ``on_request``."""
         runtime = self._runtime
         origin = command.origin
-        definition = await runtime.definition_of(command.target)
+        definition = await runtime.cells.definition_of(command.target)
         conn = self._connections.ephemeral(origin)
         stateless = self._connections.stateless(definition)
 
@@ -286,4 +288,4 @@ async def _respond(turn: ActorTurn, request: RequestInfo | None) -> RawResponse:
     if request is None:
         raise errors.invalid_request("There is no request to answer.")
     response = await turn.actor.on_request(make_request(request))
-    return await turn.runtime.read_response(turn, response)
+    return await read_response(turn, response)

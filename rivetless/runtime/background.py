@@ -58,7 +58,7 @@ def keep_awake(runtime: Runtime, cell: Cell, work: Coroutine[Any, Any, T]) -> Aw
             return await work
         finally:
             cell.running -= 1
-            runtime.used(cell)
+            runtime.cells.used(cell)
 
     cell.running += 1
     return runtime.spawn(tracked())

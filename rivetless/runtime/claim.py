@@ -204,7 +204,7 @@ class Rivals:
         lives = await runtime.hints.neighbours.lives(name)
         waiting = self._waiting.pop(name)
         for actor_id, owner in list(waiting.items()):
-            cell = runtime.cell_of(actor_id)
+            cell = runtime.cells.known(actor_id)
             if cell is None or cell.pump is None or cell.pump.rival != owner:
                 del waiting[actor_id]
             elif not lives:

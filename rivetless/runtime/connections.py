@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 CONNECT_HOOKS = frozenset({"on_before_connect", "create_conn_state", "on_connect", "on_disconnect"})
 MAX_EVENT_NAME = 256
+MOST_KNOWN = 100_000
+"""How many connections a process remembers the unchanging part of."""
 
 _ABNORMAL = 1006
 
@@ -42,6 +44,7 @@ class Connections:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._known: dict[str, ConnInfo] = {}
         self._closing: set[str] = set()
 
     # -- hooks ------------------------------------------------------------------------------------
@@ -133,7 +136,7 @@ class Connections:
         Raises:
             ActorError: ``connection.not_found``.
         """
-        info = self._runtime.known_conn(actor_id, conn_id)
+        info = self._known.get(actor_id + conn_id)
         if info is None:
             record = await records.find_record(
                 self._runtime.store, actor_id, Collection.CONNECTION, conn_id.encode()
@@ -141,15 +144,29 @@ class Connections:
             if record is None:
                 raise _no_connection()
             info = records.read_connection(record)
-            self._runtime.remember_conn(actor_id, info)
+            self._remember(actor_id, info)
         return info
+
+    def _remember(self, actor_id: str, info: ConnInfo) -> None:
+        """Keep a connection's unchanging part while its socket is here."""
+        if len(self._known) > MOST_KNOWN:
+            # Where sockets are elsewhere, this process may not hear of their end.
+            del self._known[next(iter(self._known))]
+        self._known[actor_id + info.id] = info
+
+    def _forget(self, actor_id: str, conn_id: str) -> None:
+        """The connection's socket is gone."""
+        self._known.pop(actor_id + conn_id, None)
+        cell = self._runtime.cells.known(actor_id)
+        if cell is not None:
+            cell.conns.pop(conn_id, None)
 
     # -- commands ---------------------------------------------------------------------------------
 
     async def open(self, command: OpenConnection) -> ActorInfo:
         """Let a socket in: run the hooks and write the connection down."""
         runtime, target = self._runtime, command.target
-        definition = await runtime.definition_of(target)
+        definition = await runtime.cells.definition_of(target)
         conn = ConnInfo(
             command.conn_id,
             command.kind,
@@ -189,8 +206,16 @@ class Connections:
             turn_id=digest("connect", conn.id),
         )
         info: ActorInfo = await runtime.execution.run(target, job)
-        runtime.remember_conn(info.actor_id, conn)
+        self._remember(info.actor_id, conn)
         return info
+
+    def _has_listened(self, actor_id: str) -> bool:
+        """Whether it is known that somebody has subscribed to an event of this life."""
+        cell = self._runtime.cells.known(actor_id)
+        head = None if cell is None else cell.head
+        if head is None or head.actor_id != actor_id:
+            return False
+        return bool(head.counters.get(records.LISTENED))
 
     async def subscribe(self, command: Subscribe) -> None:
         """Begin or cease to listen to an event.
@@ -204,7 +229,7 @@ class Connections:
                 f"An event's name has 1 to {MAX_EVENT_NAME} bytes and no NUL."
             )
         runtime, actor_id, conn_id = self._runtime, command.actor_id, command.conn_id
-        definition = await runtime.definition_of(ById(None, actor_id))
+        definition = await runtime.cells.definition_of(ById(None, actor_id))
         conn = await self.find(actor_id, conn_id)
         declared = definition.find_event(event)
         if declared is not None:
@@ -218,7 +243,7 @@ class Connections:
             return
         written = records.subscription_records(event, conn_id, conn.host)
         guarded = declared is not None and declared.can_subscribe is not None
-        if not guarded and runtime.has_listened(actor_id):
+        if not guarded and self._has_listened(actor_id):
             await runtime.commit_loose(actor_id, Changes(commit_id, puts=written))
             return
 
@@ -246,7 +271,7 @@ class Connections:
         """Give a raw WebSocket's message to the actor."""
         runtime, origin = self._runtime, command.origin
         target = ById(None, command.actor_id)
-        definition = await runtime.definition_of(target)
+        definition = await runtime.cells.definition_of(target)
         if "on_websocket_message" not in definition.hooks:
             return
         conn = await self.find(command.actor_id, command.conn_id)
@@ -281,7 +306,7 @@ class Connections:
             await self._close(command)
         finally:
             self._closing.discard(which)
-            self._runtime.forget_conn(command.actor_id, command.conn_id)
+            self._forget(command.actor_id, command.conn_id)
 
     async def lose(self, actor_id: str, conn_id: str) -> None:
         """Close a connection that a push has not found; if that fails, the next one tries again."""
@@ -309,7 +334,7 @@ class Connections:
         conn = records.read_connection(record)
         target = ById(None, actor_id)
         try:
-            definition = await runtime.definition_of(target)
+            definition = await runtime.cells.definition_of(target)
         except errors.ActorError:
             # The actor was destroyed (then this does nothing), or its class is no longer served.
             await self._drop(actor_id, deletes)

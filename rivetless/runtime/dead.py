@@ -150,7 +150,7 @@ class DeadOffice:
             return await work(turn.part(Letters))
 
         runtime = self._runtime
-        definition = await runtime.definition_of(target)
+        definition = await runtime.cells.definition_of(target)
         deadline = runtime.deadline(definition)
         job = Job(definition, body, label="dead letters", deadline=deadline)
         result: T = await runtime.execution.run(target, job)

@@ -85,7 +85,7 @@ class Execution:
         if len(job.origin.chain) >= MAX_CHAIN:
             raise errors.deadlock(job.origin.chain)
         job.started = tick()
-        cell = cell or await self._runtime.cell_for(target)
+        cell = cell or await self._runtime.cells.of(target)
         # Until the end it is the same cell: one that has work under way is not forgotten.
         cell.running += 1
         try:
@@ -109,7 +109,7 @@ class Execution:
             self.leave(cell, job)
             cell.running -= 1
             cell.flush()  # a creation may have been held back for a caller that is gone
-            self._runtime.used(cell)
+            self._runtime.cells.used(cell)
 
     async def _attempt(self, cell: Cell, target: Target, job: Job) -> Any:
         job.created = False

@@ -66,7 +66,7 @@ class Hints:
 
     def _hear(self, hint: Hint) -> None:
         runtime = self._runtime
-        cell = runtime.cell_of(hint.actor_id)
+        cell = runtime.cells.known(hint.actor_id)
         match hint.topic:
             case Topic.MESSAGES:
                 if cell is not None and cell.inbox is not None:

@@ -10,7 +10,7 @@ from rivetless import errors
 from rivetless.clock import within
 from rivetless.keys import actor_id, new_life
 from rivetless.runtime.cell import Cell
-from rivetless.runtime.commands import ById, Origin, Target
+from rivetless.runtime.commands import ById, DestroyActor, Origin, SleepActor, Target
 from rivetless.runtime.effects import Send
 from rivetless.runtime.job import Job
 from rivetless.runtime.ports import ClosePush
@@ -221,6 +221,23 @@ class Lifecycle:
 
     # -- ending -----------------------------------------------------------------------------------
 
+    async def destroy(self, command: DestroyActor) -> None:
+        """Destroy an actor, if there is one."""
+        runtime, target = self._runtime, command.target
+        try:
+            definition = await runtime.cells.definition_of(target)
+            deadline = runtime.deadline(definition)
+            job = Job(definition, _destroy, label="destroy", deadline=deadline)
+            await runtime.execution.run(target, job)
+        except errors.ActorError as error:
+            if error.name != "actor.not_found":
+                raise
+
+    async def put_to_sleep(self, command: SleepActor) -> None:
+        """End this process's tenure of an actor because somebody says so."""
+        await self._runtime.cells.definition_of(command.target)
+        await self.sleep(await self._runtime.cells.of(command.target))
+
     async def sleep(self, cell: Cell) -> None:
         """End this process's tenure: fire abort signals, run ``on_sleep``, forget ``vars``."""
         tenure = cell.tenure
@@ -299,3 +316,7 @@ async def _nothing(turn: ActorTurn) -> None:
 
 async def _on_sleep(turn: ActorTurn) -> None:
     await turn.actor.on_sleep()
+
+
+async def _destroy(turn: ActorTurn) -> None:
+    turn.destroy()

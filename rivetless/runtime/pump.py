@@ -161,7 +161,7 @@ class Pump:
         finally:
             cell.running -= 1
             cell.pump = None
-            runtime.used(cell)
+            runtime.cells.used(cell)
             tenure = self._tenure
             if tenure is not None and cell.tenure is not tenure and cell.awake:
                 runtime.pumps.start(cell)  # it was woken while this one came to its end
@@ -299,7 +299,7 @@ class Pump:
                 turn.abort.fire("parked")
                 return
         cell.running -= 1
-        runtime.used(cell)
+        runtime.cells.used(cell)
         now = runtime.clock.now()
         if self._quiet_at is None:
             self._quiet_at = now + QUIET

@@ -86,7 +86,7 @@ class Pumps:
             cell.pump = pump  # nothing begins it before
             self._runtime.alarms.ring(Ring(cell.actor_id, pump.again_at))
             if pump.rival is not None:
-                self._runtime.listens(cell)
+                self._runtime.cells.listens(cell)
                 self._runtime.rivals.watch(cell.actor_id, pump.rival)
 
     def retry(self, cell: Cell) -> None:
@@ -99,7 +99,7 @@ class Pumps:
     async def _woken(self, command: Wake, head: Head) -> None:
         """A wake has come: run a slice, or let the loop that runs here look again."""
         runtime = self._runtime
-        cell = await runtime.cell_for(ById(None, head.actor_id))
+        cell = await runtime.cells.of(ById(None, head.actor_id))
         if "run" not in cell.definition.hooks or not cell.met:
             return
         if cell.pump is not None and cell.pump.again_at is not None:
@@ -147,7 +147,7 @@ class Pumps:
             again = mark(runtime.clock.now())
             changes = Changes(runtime.fresh_commit_id(), outbox_add=(again,))
             if head.address.name in runtime.definitions:
-                self.arrived(await runtime.met(head, tick()))
+                self.arrived(await runtime.cells.met(head, tick()))
         await runtime.commit_loose(entry.actor_id, changes)
 
     async def _is_forgotten(self, head: Head) -> bool:
@@ -188,7 +188,7 @@ class Pumps:
         """Count a failure of each message; make dead letters of those that fail too often."""
         runtime, target = self._runtime, ById(None, actor_id)
         try:
-            definition = await runtime.definition_of(target)
+            definition = await runtime.cells.definition_of(target)
         except (errors.ActorError, StoreError):
             return  # there is nothing left to count for
 

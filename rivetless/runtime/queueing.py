@@ -200,7 +200,7 @@ class TurnQueue(Part, QueuePort):
         stopping = turn.destroying or turn.abort.aborted
         if stopping or (signal is not None and signal.aborted):
             raise errors.make("actor.aborted")
-        turn.runtime.listens(turn.cell)
+        turn.runtime.cells.listens(turn.cell)
         self._listen(turn.abort)
         if signal is not None:
             self._listen(signal)

@@ -81,7 +81,7 @@ class Queues:
         What is sent to a queue that nobody has declared is taken and thrown away.
         """
         runtime, target, origin = self._runtime, command.target, command.origin
-        definition = await runtime.definition_of(target)
+        definition = await runtime.cells.definition_of(target)
         queue = definition.find_queue(command.queue)
         if queue is None:
             info = await runtime.actions.get_actor(GetActor(target))

@@ -409,7 +409,7 @@ class RunQueue(TurnQueue):
         if signal is not None and signal.aborted and not run.abort.aborted:
             raise errors.make("actor.aborted")
         run.progressed = True
-        run.runtime.listens(run.cell)
+        run.runtime.cells.listens(run.cell)
         self._listen(run.abort)
         if signal is not None:
             self._listen(signal)

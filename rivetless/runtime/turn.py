@@ -23,6 +23,7 @@ from rivetless.runtime.dead import Letters
 from rivetless.runtime.driving import Drive, PortCall
 from rivetless.runtime.effects import Broadcast, Effect, Send
 from rivetless.runtime.kv import TurnKV
+from rivetless.runtime.logs import ActorLogger
 from rivetless.runtime.messages import MARK, mark
 from rivetless.runtime.parts import Part
 from rivetless.runtime.ports import ClosePush, EventPush, RawPush
@@ -173,7 +174,7 @@ class ActorTurn:
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         if self._log is None:
-            self._log = self.runtime.logger_for(self)
+            self._log = ActorLogger(self)
         return self._log
 
     @property
@@ -190,7 +191,10 @@ class ActorTurn:
     def client(self) -> Any:
         self.check_open()
         if self._client is None:
-            self._client = self.runtime.client_for(self)
+            # Not before somebody asks: a client is more to import than a turn.
+            from rivetless.runtime.local import client_for
+
+            self._client = client_for(self.runtime, self)
         return self._client
 
     def face(self, info: ConnInfo) -> Conn[Any, Any]:

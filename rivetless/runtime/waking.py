@@ -117,7 +117,7 @@ class Waking:
         elif head.address.name not in runtime.definitions:
             runtime.log.warning("actor %s is of no known class", head.address)
         else:
-            tenure = (await runtime.met(head, began)).tenure
+            tenure = (await runtime.cells.met(head, began)).tenure
             if tenure.stopped is None:
                 await self._do_what_is_due(head, command)
             else:  # the actor is being put to sleep here
@@ -133,7 +133,7 @@ class Waking:
             Whether there was any.
         """
         runtime = self._runtime
-        cell = runtime.cell_of(command.actor_id) if runtime.alarms.local else None
+        cell = runtime.cells.known(command.actor_id) if runtime.alarms.local else None
         head = None if cell is None else cell.head
         if cell is None or head is None or head.actor_id != command.actor_id or head.outbox:
             return False
@@ -197,7 +197,7 @@ class Waking:
     async def _look(self, head: Head, start: bytes, end: bytes) -> Front:
         """Read some timers: the first with those that follow what is due, then what is due only."""
         runtime, first = self._runtime, not start
-        cell = runtime.cell_of(head.actor_id)
+        cell = runtime.cells.known(head.actor_id)
         at_rest = first and cell is not None and cell.known and not cell.writing
         base = cell.snapshot() if at_rest and cell is not None else None
         limit = FRONT if first else BATCH

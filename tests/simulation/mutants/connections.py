@@ -61,7 +61,7 @@ def close_hook_after_removal() -> Plant:
             runtime.store, actor_id, Collection.CONNECTION, conn_id.encode()
         )
         try:
-            definition = await runtime.definition_of(target)
+            definition = await runtime.cells.definition_of(target)
         except errors.ActorError:
             record = None
         conn = None if record is None else records.read_connection(record)

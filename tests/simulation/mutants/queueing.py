@@ -239,7 +239,7 @@ def note_taken_back_when_found() -> Plant:
         gone = Changes(runtime.fresh_commit_id(), outbox_clear=(MARK,))
         await runtime.commit_loose(entry.actor_id, gone)
         if head is not None and head.destroyed_at is None:
-            self.arrived(await runtime.met(head, began))
+            self.arrived(await runtime.cells.met(head, began))
 
     return replaced(Pumps, "_reminded", wrong)
 

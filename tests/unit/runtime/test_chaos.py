@@ -369,7 +369,7 @@ class Run:
             runtime = process.runtime
             assert not runtime.effects._pending
             assert not runtime._tasks
-            for cell in runtime._cells.values():
+            for cell in runtime.cells:
                 assert cell.idle, "a cell is still in use"
                 assert not cell.lock.locked()
 

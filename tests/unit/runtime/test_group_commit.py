@@ -51,7 +51,7 @@ async def test_whoever_waits_for_a_commit_that_is_cancelled_is_told() -> None:
     world = await World.open(Sum)
     process = world.process()
     await process.call("sum", "add")
-    (cell,) = process.runtime._cells.values()
+    (cell,) = process.runtime.cells
     call = asyncio.create_task(process.call("sum", "add"))
     for _ in range(100):
         if cell._flusher is not None:
@@ -68,7 +68,7 @@ async def test_nothing_is_committed_on_top_of_what_was_given_up() -> None:
     world = await World.open(Sum)
     process = world.process()
     await process.call("sum", "add")
-    (cell,) = process.runtime._cells.values()
+    (cell,) = process.runtime.cells
     arrived = Record(Collection.REPLY, b"arrived", b"")
     fresh_id = process.runtime.fresh_commit_id
     await world.store.commit(cell.actor_id, Changes(fresh_id(), puts=(arrived,)), expected=None)

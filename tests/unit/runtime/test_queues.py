@@ -273,7 +273,7 @@ async def test_what_is_broadcast_flows_only_while_nothing_is_uncommitted() -> No
         await process.call("odd", "read", key=key)
         await send(process, "odd", "notes", "m", key=key)
         await settle()
-        (cell,) = process.runtime._cells.values()
+        (cell,) = process.runtime.cells
         assert _buffered(cell) is not flows
         GATES.pop("m").set()
         await settle()

@@ -378,7 +378,7 @@ async def test_nobody_wakes_an_actor_that_another_turn_holds() -> None:
     await finish(world, holder, sleeping)
     holder = asyncio.create_task(process.call("waker", "alone", "y"))
     await settle()
-    cell = next(iter(process.runtime._cells.values()))
+    cell = next(iter(process.runtime.cells))
     cell.end_tenure("restarted")
     reader = asyncio.create_task(process.call("waker", "get"))
     await settle()
@@ -424,7 +424,7 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(verb: str) -> None:
         task.cancel()
         await settle()
         gate("x").set()
-        [cell] = process.runtime._cells.values() or [None]
+        [cell] = process.runtime.cells or [None]
         assert cell is None or cell.idle, steps
         assert await asyncio.wait_for(world.process().call("tally", "add"), 1) in (1, 2, 3, 12)
 
@@ -454,7 +454,7 @@ async def test_actors_that_make_room_sleep_in_their_own_tenure() -> None:
         await process.call("waker", "get", key=str(n))
         await settle()
     assert (runs.count("wake"), runs.count("sleep")) == (10, 7)
-    assert len(runtime._cells) == 3
+    assert len(runtime.cells) == 3
 
 
 async def test_closing_waits_for_turns_and_puts_everyone_to_sleep() -> None:
@@ -508,7 +508,7 @@ async def test_a_refused_connection_is_not_remembered() -> None:
     for n in range(3):
         with pytest.raises(UserError):
             await connect(process, f"x{n}", "refuse")
-    [cell] = process.runtime._cells.values()
+    [cell] = process.runtime.cells
     assert set(cell.conns) == {"c1"}
 
 

@@ -186,7 +186,7 @@ async def test_an_address_by_id_is_the_same_receiver() -> None:
     _, process, post = await start(Sender, Inbox)
     await read(process, "x")
     target = ByKey(Address("default", "inbox", ("x",)))
-    actor_id = (await process.runtime.cell_for(target)).actor_id
+    actor_id = (await process.runtime.cells.of(target)).actor_id
     gate = post.hold("first")
     await process.call("sender", "send", "x", "first")
     await process.call("sender", "send_by_id", actor_id, "second")

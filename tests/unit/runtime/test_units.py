@@ -74,7 +74,7 @@ async def stored(world: World) -> Head:
 
 
 async def cell_of(process: Process) -> Cell:
-    return await process.runtime.cell_for(ByKey(Address("default", "worker", ("a",))))
+    return await process.runtime.cells.of(ByKey(Address("default", "worker", ("a",))))
 
 
 async def begin() -> tuple[World, Process]:

@@ -333,7 +333,7 @@ async def test_the_note_of_messages_stays_while_there_is_one_that_others_have_se
     await send(other, "loop", "tasks", "two")
     await world.clock.advance(3)
     assert OUTSIDE == ["one", "two"]
-    cell = await process.runtime.cell_for(ByKey(Address("default", "loop", ("a",))))
+    cell = await process.runtime.cells.of(ByKey(Address("default", "loop", ("a",))))
     pump = cell.pump
     assert pump is not None
     # A message that is sent now, by a process that dies at once, which nobody has seen yet.
@@ -359,7 +359,7 @@ async def test_the_note_of_messages_stays_while_the_loop_has_not_looked() -> Non
     process = world.staying()
     await send(process, "loop", "tasks", "one")
     await world.clock.advance(4)
-    cell = await process.runtime.cell_for(ByKey(Address("default", "loop", ("a",))))
+    cell = await process.runtime.cells.of(ByKey(Address("default", "loop", ("a",))))
     pump = cell.pump
     assert pump is not None
     head = await head_of(world, "loop")

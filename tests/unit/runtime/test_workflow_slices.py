@@ -165,7 +165,7 @@ async def test_the_note_of_messages_stays_for_those_that_nobody_has_looked_for()
     process = Slice(world)
     await process.lines()
     await process.runtime.dispatch(CallAction(ByKey(ADDRESS), "give", ["job"], Origin()))
-    pump = Pump(process.runtime, await process.runtime.cell_for(ByKey(ADDRESS)))
+    pump = Pump(process.runtime, await process.runtime.cells.of(ByKey(ADDRESS)))
     assert not await pump.take_back_mark(0)
     head = await world.store.load(ADDRESS)
     assert head is not None
