@@ -13,7 +13,7 @@ from rivetless.store.base import Changes, Collection, Record
 
 if TYPE_CHECKING:
     from rivetless.actor.turn import ConnInfo
-    from rivetless.runtime.turn import ActorTurn
+    from rivetless.runtime.transaction import Transaction
 
 
 class Presence:
@@ -28,7 +28,7 @@ class Presence:
 
     __slots__ = ("_data", "_states", "_turn", "visible")
 
-    def __init__(self, turn: ActorTurn) -> None:
+    def __init__(self, turn: Transaction) -> None:
         self._turn = turn
         own = turn.job.conn
         self.visible = own is not None and own.host is not None

@@ -19,7 +19,8 @@ from rivetless.runtime.job import digest
 from rivetless.runtime.messages import Stored
 from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.steps import Step, Superseded, tick
-from rivetless.runtime.turn import UNREAD, ActorTurn
+from rivetless.runtime.transaction import UNREAD
+from rivetless.runtime.turn import ActorTurn
 from rivetless.store.base import KEEP, Full
 
 if TYPE_CHECKING:

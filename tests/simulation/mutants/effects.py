@@ -21,6 +21,7 @@ from rivetless.runtime.queues import Queues
 from rivetless.runtime.records import LISTENED
 from rivetless.runtime.sending import Sending
 from rivetless.runtime.steps import Step
+from rivetless.runtime.transaction import Transaction
 from rivetless.runtime.turn import ActorTurn
 from rivetless.store.base import Changes, Duplicate, Head, Outgoing
 from tests.simulation.mutants.mutant import mutant, replaced, together
@@ -226,15 +227,15 @@ def reply_overtakes_events() -> Plant:
     features=("events",),
 )
 def first_subscription_not_seen() -> Plant:
-    right = ActorTurn.changes
+    right = Transaction.changes
 
-    def wrong(self: ActorTurn, *, last: bool = True) -> Changes | None:
+    def wrong(self: Transaction, *, last: bool = True) -> Changes | None:
         changes = right(self, last=last)
         if changes is not None and LISTENED in changes.counters and not self.touch:
             return replace(changes, touch=False)
         return changes
 
-    return replaced(ActorTurn, "changes", wrong)
+    return replaced(Transaction, "changes", wrong)
 
 
 @mutant("Events of turns that commit together go out the last first.", features=("events",))

@@ -14,6 +14,7 @@ from rivetless.runtime.history import History
 from rivetless.runtime.job import digest
 from rivetless.runtime.messages import MARK
 from rivetless.runtime.timers import Timers
+from rivetless.runtime.transaction import Transaction
 from rivetless.runtime.turn import ActorTurn
 from rivetless.runtime.workflow_port import TurnPort, _Attempt
 from rivetless.workflow import engine as engines
@@ -170,30 +171,30 @@ def loop_forgets_its_place() -> Plant:
     "A workflow leaves no note for the sweeper when its actor is created.", features=("workflows",)
 )
 def workflow_leaves_no_note() -> Plant:
-    right = ActorTurn.changes
+    right = Transaction.changes
 
-    def wrong(self: ActorTurn, *, last: bool = True) -> Changes | None:
+    def wrong(self: Transaction, *, last: bool = True) -> Changes | None:
         changes = right(self, last=last)
         if changes is None or changes.create is None:
             return changes
         left = tuple(entry for entry in changes.outbox_add if entry.id != MARK)
         return replace(changes, outbox_add=left)
 
-    return replaced(ActorTurn, "changes", wrong)
+    return replaced(Transaction, "changes", wrong)
 
 
 @mutant(
     "What a step that fails has changed is committed with its failure.", features=("workflows",)
 )
 def failed_step_not_undone() -> Plant:
-    right = ActorTurn.savepoint
+    right = Transaction.savepoint
 
-    def wrong(self: ActorTurn) -> Callable[[], None]:
+    def wrong(self: Transaction) -> Callable[[], None]:
         undo = right(self)
         workflow = self.job.label.startswith("step ")
         return (lambda: None) if workflow else undo
 
-    return replaced(ActorTurn, "savepoint", wrong)
+    return replaced(Transaction, "savepoint", wrong)
 
 
 @mutant(
