@@ -1,14 +1,9 @@
-"""A process's cached copy of one actor, and the group commit of the turns that run on it.
+"""``Cell``: a process's cached copy of one actor, and the group commit of the turns that run on it.
 
-A cell knows the last head it has seen in the store (``head``) and, on top of it, the changes of
-turns that have ended but are not durable yet: the *chain*. A new turn runs on the end of the chain.
-A turn that ends adds a ``Step``; steps that are ready together become one commit, and what depends
-on a step (its reply, its events, the reply of a turn that read it) waits until it is durable. When
-the store refuses a commit because another process was faster, the whole chain is thrown away and
-its turns run again.
-
-Contention between turns of one process is settled here too, in memory: a turn may *hold* the cell,
-and the others wait in the order of their arrival.
+A turn that ends adds a ``Step`` to the actor's *chain*. Steps that are ready together become one
+commit, and what depends on a step (its reply, its events, the reply of a turn that read it) waits
+until it is durable. When the store refuses a commit because another process was faster, the whole
+chain is thrown away and its turns run again.
 """
 
 from __future__ import annotations
@@ -20,9 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from rivetless import errors
 from rivetless.clock import until
-from rivetless.runtime.gate import Gate
+from rivetless.runtime.chain import Chain
 from rivetless.runtime.reconcile import Verdict, reconcile
-from rivetless.runtime.records import LISTENED
 from rivetless.runtime.steps import (
     Snapshot,
     Step,
@@ -34,21 +28,16 @@ from rivetless.runtime.steps import (
     tick,
     told,
 )
-from rivetless.runtime.tenure import CachedConn, Tenure
+from rivetless.runtime.tenure import Tenure
 from rivetless.store.base import (
     KEEP,
-    RECENT_REPLIES,
     Changes,
-    Collection,
     Conflict,
     Duplicate,
     Full,
     Gone,
     Head,
-    Lease,
     OutcomeUnknown,
-    Record,
-    Reply,
     Store,
     StoreError,
     TooLarge,
@@ -67,16 +56,14 @@ if TYPE_CHECKING:
     from rivetless.runtime.pump import Pump
 
 
-class Cell(Gate):
+class Cell(Chain):
     """One actor in this process.
 
     Attributes:
         definition: the actor's definition.
         address: its address; the life at it may change.
-        head: the newest head known to be durable; ``None`` until one was read or written.
         awake: whether this process has begun its tenure (``create_vars`` and ``on_wake`` ran).
         tenure: what the process has of the actor beside its state.
-        conns: connections this process has read; dropped with the chain.
         beginning: id of the turn whose hooks create or wake the actor now.
         running: how many turns are under way, work kept awake included.
         quiet: what waits until none is.
@@ -86,32 +73,17 @@ class Cell(Gate):
     """
 
     __slots__ = (
-        "_alarm",
-        "_armed_until",
-        "_born_at",
-        "_chain_end",
         "_committed",
-        "_epoch",
         "_flusher",
         "_held_since",
-        "_lease",
         "_let_out",
-        "_lost",
-        "_newborn",
-        "_replies",
-        "_sending",
-        "_seq",
         "_soon",
-        "_staged",
-        "_state",
         "_store",
         "address",
         "awake",
         "beginning",
         "checked",
-        "conns",
         "definition",
-        "head",
         "idle_timer",
         "inbox",
         "lock",
@@ -133,11 +105,9 @@ class Cell(Gate):
         super().__init__()
         self.definition = definition
         self.address = address
-        self.head: Head | None = None
         self.awake = False
         self.beginning: str | None = None
         self.tenure = Tenure()
-        self.conns: dict[str, CachedConn] = {}
         self.running = 0
         self.used = 0
         self.checked = 0
@@ -149,50 +119,11 @@ class Cell(Gate):
         self._store = store
         self._let_out = let_out
         self._committed = committed
-        self._staged: list[Step] = []
-        self._sending: list[Step] = []
         self._flusher: asyncio.Task[None] | None = None
         self._held_since = 0.0
         self._soon = False
-        self._chain_end: Step | None = None
-        self._newborn: str | None = None
-        self._born_at = 0.0
-        self._lost = False
-        self._epoch = 0
-        self._seq = 0
-        self._state: bytes | None = None
-        self._lease: Lease | None = None
-        self._alarm: float | None = None
-        self._armed_until: float | None = None
-        self._replies: tuple[Reply, ...] = ()
 
-    # -- what the newest turn would see -----------------------------------------------------------
-
-    @property
-    def known(self) -> bool:
-        """Whether a turn may begin here: there is a living actor, as far as this process knows."""
-        return not self._lost and self.met
-
-    @property
-    def met(self) -> bool:
-        """Whether there was a living actor when this process last heard of it."""
-        return self.head is not None or self._newborn is not None
-
-    @property
-    def actor_id(self) -> str:
-        """Id of the life at the end of the chain. Only where ``met``."""
-        if self._newborn is not None:
-            return self._newborn
-        if self.head is not None:
-            return self.head.actor_id
-        raise AssertionError("the cell knows of no actor")
-
-    @property
-    def created_at(self) -> float:
-        """When the life at the end of the chain began, in Unix seconds. Only where ``known``."""
-        if self._newborn is None and self.head is not None:
-            return self.head.created_at
-        return self._born_at
+    # -- what is under way ------------------------------------------------------------------------
 
     @property
     def flusher(self) -> asyncio.Task[None] | None:
@@ -205,73 +136,9 @@ class Cell(Gate):
         return self._flusher is not None or bool(self._staged)
 
     @property
-    def lease(self) -> Lease | None:
-        """The lease at the end of the chain."""
-        return self._lease
-
-    @property
-    def replies(self) -> tuple[Reply, ...]:
-        """The stored replies at the end of the chain, oldest first."""
-        return self._replies
-
-    @property
-    def alarm(self) -> float | None:
-        """The alarm at the end of the chain."""
-        return self._alarm
-
-    @property
-    def armed_until(self) -> float | None:
-        """For when a wake was sent, or will be with what is staged."""
-        return self._armed_until
-
-    def counter(self, name: str) -> int:
-        """Return one of the head's counters at the end of the chain."""
-        head = self.head
-        count = 0 if head is None else head.counters.get(name, 0)
-        for step in (*self._sending, *self._staged):
-            count += step.changes.counters.get(name, 0)
-        return count
-
-    @property
-    def last_message(self) -> int:
-        """Number of the last message that is durable, as far as is known."""
-        return 0 if self.head is None else self.head.sequences.get(Collection.MESSAGE, 0)
-
-    @property
-    def listened(self) -> bool:
-        """Whether anybody may have subscribed to an event by the head's version."""
-        return self.head is None or bool(self.head.counters.get(LISTENED))
-
-    @property
     def idle(self) -> bool:
         """Whether nothing is under way here, so that the cell may be forgotten."""
         return not (self.running or self._staged or self._flusher or self._waiting or self.holder)
-
-    def pending(self, collection: Collection, key: bytes) -> Record | None:
-        """Return a record that is on its way to the store, as its last writer left it."""
-        for step in reversed((*self._sending, *self._staged)):
-            for record in step.changes.puts:
-                if record.key == key and record.collection is collection:
-                    return record
-        return None
-
-    def lost_lease_of(self, holder: str) -> bool:
-        """Whether ``holder`` had the lease in the store when the cell ceased to know its head."""
-        head = self.head
-        lease = None if head is None else head.lease
-        return self._lost and lease is not None and lease.holder == holder
-
-    def snapshot(self) -> Snapshot:
-        """Return the end of the chain, for a turn to run on."""
-        return Snapshot(self._epoch, self._seq, self._state, self._chain_end)
-
-    def moved(self, base: Snapshot) -> Superseded | None:
-        """Say whether (and by whom) the actor was changed after ``base``, as far as is known."""
-        if self._epoch != base.epoch:
-            return Superseded(elsewhere=True)
-        if self._seq != base.seq:
-            return Superseded(elsewhere=False)
-        return None
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -311,19 +178,6 @@ class Cell(Gate):
         self.head = head
         self.checked = checked
         self._rewind()
-
-    def _rewind(self) -> None:
-        """Go back to the durable head: what turns have seen beyond it never happened."""
-        head = self.head
-        self._epoch += 1
-        self._newborn = None
-        self._chain_end = None
-        self.conns.clear()
-        self._state = None if head is None else head.state
-        self._lease = None if head is None else head.lease
-        self._alarm = None if head is None else head.alarm
-        self._armed_until = None if head is None else head.armed_until
-        self._replies = () if head is None else head.replies
 
     def end_tenure(self, reason: str) -> None:
         """Forget ``vars``; the next call wakes the actor again. Turns under way keep theirs."""
@@ -381,11 +235,6 @@ class Cell(Gate):
         if not step.landed.result():
             raise Superseded(elsewhere=True)
 
-    def forget(self) -> None:
-        """Distrust the cached head: the next turn reads it from the store."""
-        self._lost = True
-        self._epoch += 1
-
     # -- writing ----------------------------------------------------------------------------------
 
     def stage(self, step: Step, *, newborn: str | None = None, hold_back: bool = False) -> None:
@@ -399,27 +248,7 @@ class Cell(Gate):
             newborn: id of the life that the step creates.
             hold_back: do not begin a commit for it; the next step, or whoever waits, will.
         """
-        changes = step.changes
-        if changes.versioned:
-            self._seq += 1
-            self._chain_end = step
-            if newborn is not None:
-                self._newborn = newborn
-            if changes.create is not None:
-                self._born_at = changes.create.created_at
-            if changes.state is not KEEP:
-                self._state = changes.state
-            if changes.lease is not KEEP:
-                self._lease = changes.lease
-            if changes.replies:
-                self._replies = (*self._replies, *changes.replies)[-RECENT_REPLIES:]
-            if changes.alarm is not KEEP:
-                self._alarm = changes.alarm
-            if changes.destroyed_at is not None:
-                self._lost = True
-        if changes.armed_until is not KEEP:
-            self._armed_until = changes.armed_until
-        self._staged.append(step)
+        self._add(step, newborn)
         if not hold_back:
             self.flush()
 

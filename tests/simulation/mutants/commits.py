@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rivetless.runtime import cell as cells
 from rivetless.runtime import kv, lifecycle, reconcile, replies
 from rivetless.runtime.cell import Cell
+from rivetless.runtime.chain import Chain
 from rivetless.runtime.execution import Execution
 from rivetless.runtime.leases import Leases
 from rivetless.runtime.reconcile import Verdict
@@ -191,15 +192,15 @@ def chain_outlives_its_base() -> Plant:
 
 @mutant("A turn begins on the durable state although others have gone on from it.")
 def chain_not_seen() -> Plant:
-    right = Cell.snapshot
+    right = Chain.snapshot
 
-    def wrong(self: Cell) -> Snapshot:
+    def wrong(self: Chain) -> Snapshot:
         seen = right(self)
         if self.head is None or not self._sending:
             return seen
         return Snapshot(seen.epoch, seen.seq, self.head.state, seen.step)
 
-    return replaced(Cell, "snapshot", wrong)
+    return replaced(Chain, "snapshot", wrong)
 
 
 @mutant("A cell that has to read the head again takes its version, and keeps the state it had.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rivetless import errors
 from rivetless.gateway.outbox import Outbox
 from rivetless.runtime import records
-from rivetless.runtime.cell import Cell
+from rivetless.runtime.chain import Chain
 from rivetless.runtime.commands import ById, CloseConnection, Subscribe
 from rivetless.runtime.connections import Connections
 from rivetless.runtime.job import Job
@@ -137,11 +137,11 @@ def host_forgotten_first() -> Plant:
     features=("connections", "connection state", "processes"),
 )
 def connections_outlive_the_chain() -> Plant:
-    right = Cell._rewind
+    right = Chain._rewind
 
-    def wrong(self: Cell) -> None:
+    def wrong(self: Chain) -> None:
         kept = dict(self.conns)
         right(self)
         self.conns.update(kept)
 
-    return replaced(Cell, "_rewind", wrong)
+    return replaced(Chain, "_rewind", wrong)
