@@ -345,22 +345,17 @@ class Cell(Chain):
     async def _refused(self, batch: list[Step], error: Full | Duplicate | TooLarge) -> None:
         """Let only those fail whose conditions do not hold, and what was built on them."""
         if len(batch) > 1:
-            epoch = self._epoch
-            for index, step in enumerate(batch):
-                self._sending = batch[index:]
-                if self._epoch != epoch:
-                    # Nor what was staged on top of them meanwhile.
-                    self._discard(batch[index:], Superseded(elsewhere=True))
-                    return
-                await self._commit([step])
+            while self._sending:  # one that is thrown away takes those behind it along
+                await self._commit(self._sending[:1])
+                self._sending = self._sending[1:]
             return
-        told: Exception = error
+        reason: Exception = error
         if isinstance(error, TooLarge):
-            told = errors.state_too_large(error.size, error.limit)
+            reason = errors.state_too_large(error.size, error.limit)
         if batch[0].changes.versioned:
-            self._discard(batch, told)
+            self._discard(batch, reason)
         else:
-            fail(batch[0], told)
+            fail(batch[0], reason)
 
     async def _reconcile(self, actor_id: str, changes: Changes, expected: int) -> int:
         verdict = await reconcile(self._store, actor_id, changes, expected)
@@ -451,6 +446,8 @@ class Cell(Chain):
             error.__cause__ = cause
         for step in batch:
             fail(step, error)
+        self._staged = [*self._sending[len(batch) :], *self._staged]
+        self._sending = []
         if self._drop_staged() or any(step.begins_tenure for step in batch):
             self.end_tenure("restarted")
 

@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from rivetless import Actor, action
+from rivetless.runtime.cell import Cell
 from rivetless.runtime.steps import Step
 from rivetless.store.base import Changes, Collection, Record, RecordKey
 from rivetless.testing.clock import settle
-from rivetless.testing.stores import Fault, SlowStore
-from tests.unit.runtime.worlds import World
+from rivetless.testing.stores import Fault, Injection, SlowStore
+from tests.unit.runtime.worlds import Process, World
 
 COMMIT = 0.005
 
@@ -63,32 +64,61 @@ async def test_whoever_waits_for_a_commit_that_is_cancelled_is_told() -> None:
     assert await call == 2  # nothing was sent, so it was simply run again
 
 
-async def test_nothing_is_committed_on_top_of_what_was_given_up() -> None:
-    """One of a batch is refused; while the others go singly, the head comes to be distrusted."""
-    world = await World.open(Sum)
-    process = world.process()
+async def one_by_one(world: World, process: Process) -> tuple[Cell, list[Step], Injection]:
+    """Have a batch of three refused because of its second; return while the first goes singly."""
     await process.call("sum", "add")
     (cell,) = process.runtime.cells
     arrived = Record(Collection.REPLY, b"arrived", b"")
     fresh_id = process.runtime.fresh_commit_id
     await world.store.commit(cell.actor_id, Changes(fresh_id(), puts=(arrived,)), expected=None)
     again = (RecordKey(arrived.collection, arrived.key),)
-    first, doubled, second, third = (
+    steps = [
         Step(Changes(fresh_id(), state=b"11")),
         Step(Changes(fresh_id(), puts=(arrived,), absent=again)),
         Step(Changes(fresh_id(), state=b"12")),
         Step(Changes(fresh_id(), state=b"13")),
-    )
+    ]
     held = world.faults.inject(Fault.HELD, skip=1)
-    for step in (first, doubled, second):
+    for step in steps[:3]:
         cell.stage(step)
-    await held.reached.wait()  # the first, by itself, after all three were refused
-    cell.stage(third)
-    cell.forget()
+    await held.reached.wait()
+    cell.stage(steps[3])
+    return cell, steps, held
+
+
+async def state_after(world: World, cell: Cell, held: Injection) -> bytes | None:
     held.release()
     await settle()
-    landed = [step.landed.result() for step in (first, doubled, second, third)]
-    assert landed == [True, False, False, False]
     head = await world.store.load(cell.actor_id)
     assert head is not None
-    assert head.state == b"11"
+    return head.state
+
+
+async def test_of_a_refused_batch_what_holds_is_committed_one_by_one() -> None:
+    world = await World.open(Sum)
+    cell, steps, held = await one_by_one(world, world.process())
+    cell.forget()  # that the head may be old throws nothing away
+    assert await state_after(world, cell, held) == b"13"
+    assert [step.landed.result() for step in steps] == [True, False, True, True]
+
+
+async def test_nothing_is_committed_on_top_of_what_was_given_up() -> None:
+    """While the steps of a batch go singly, another process is faster."""
+    world = await World.open(Sum)
+    process = world.process()
+    cell, steps, held = await one_by_one(world, process)
+    assert cell.head is not None
+    other = Changes("other", state=b"100")
+    await world.store.commit(cell.actor_id, other, expected=cell.head.version)
+    assert await state_after(world, cell, held) == b"100"
+    assert [step.landed.result() for step in steps] == [False] * 4
+    assert await process.call("sum", "add") == 101
+
+
+async def test_nobody_waits_for_ever_for_what_a_cancelled_commit_had_not_sent_yet() -> None:
+    world = await World.open(Sum)
+    cell, steps, _ = await one_by_one(world, world.process())
+    assert cell.flusher is not None
+    cell.flusher.cancel()
+    await settle()
+    assert [step.landed.result() for step in steps] == [False] * 4
