@@ -51,10 +51,11 @@ async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int
                     version = 0 if head is None else head.version
                 return Verdict(applied=True, version=version)
             if not changes.versioned:
-                if changes.appends or changes.absent:
+                records = changes.puts or changes.deletes or changes.appends
+                if changes.absent or (records and not changes.bare):
                     return UNKNOWN  # what is appended twice is there twice
-                # Puts and deletes of whole records: applying them twice changes nothing.
-                again = replace(changes, counters={})
+                # Bare records count once. A note or a hint may be written twice; a counter not.
+                again = changes if changes.bare else replace(changes, counters={})
                 return Verdict(
                     applied=True, version=await store.commit(actor_id, again, expected=None)
                 )

@@ -85,7 +85,21 @@ class Step:
 
 
 def cut(staged: list[Step], limits: Capabilities) -> tuple[list[Step], list[Step]]:
-    """Split steps into as many from the front as one commit may hold, and the rest."""
+    """Split steps into as many from the front as one commit may hold, and the rest.
+
+    Bare ones and others share only a commit that moves the version. Else what is known again when
+    it is sent again, and what is not, would be one.
+    """
+    front, rest = _fitting(staged, limits)
+    if len(front) > 1 and not any(step.changes.versioned for step in front):
+        bare = front[0].changes.bare
+        for count, step in enumerate(front):
+            if step.changes.bare is not bare:
+                return staged[:count], staged[count:]
+    return front, rest
+
+
+def _fitting(staged: list[Step], limits: Capabilities) -> tuple[list[Step], list[Step]]:
     records = size = 0
     for count, step in enumerate(staged):
         changes = step.changes

@@ -31,6 +31,9 @@ RECENT_COMMITS: Final = 32
 RECENT_REPLIES: Final = 16
 """How many small replies a head remembers; larger or older ones are records with an expiry."""
 
+REPEATS: Final = 1000
+"""How many bare commits a store remembers at least, so that one that is sent again counts once."""
+
 DRAINED_FOR: Final = 600.0
 """Seconds for which a store remembers that a life was drained: no write is on its way so long."""
 
@@ -300,6 +303,16 @@ class Changes:
         return self.versioned or bool(self.puts or self.appends or self.outbox_add)
 
     @property
+    def bare(self) -> bool:
+        """Whether they are records that are put and deleted, on no condition but the life.
+
+        Nothing in a store shows whether such a commit was made, and it could be made at any time.
+        """
+        return bool(self.puts or self.deletes) and not (
+            self.versioned or self.touches_head or self.absent
+        )
+
+    @property
     def appended(self) -> dict[str, int]:
         """How many records each collection is appended."""
         return dict(Counter(str(append.collection) for append in self.appends))
@@ -468,6 +481,11 @@ class Store(Protocol):
 
         A caller that is cancelled while it waits does not know the outcome; the commit is
         nevertheless applied whole or not at all.
+
+        ``bare`` changes without a version may be sent again, as they were and under their id, when
+        the outcome is not known: the first copy to arrive is the only one that is applied. So once
+        a copy is acknowledged, none undoes what others have written since. The store remembers
+        ``REPEATS`` of them; one on which calls may be late, all for ``DRAINED_FOR`` seconds.
 
         Args:
             actor_id: the life. With ``changes.create`` it names the life to begin.

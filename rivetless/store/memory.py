@@ -1,7 +1,7 @@
 """A store in this process's memory: the quickest one, and the one that defines what is right.
 
 For tests, for examples, and for actors that may be lost with their process. May import
-``store.base`` and ``store.limits`` only, beside keys and clock.
+``store.base``, ``store.limits`` and ``store.repeats`` only, beside keys and clock.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from rivetless.store.base import (
 )
 from rivetless.store.changes import apply, numbered
 from rivetless.store.limits import check, check_counters
+from rivetless.store.repeats import Repeats
 
 CAPABILITIES: Final = Capabilities(single_writer=True)
 
@@ -93,6 +94,7 @@ class MemoryStore(Store):
         # Records that will expire, soonest first; the number keeps entries comparable.
         self._expiring: list[tuple[float, int, str, Collection, bytes]] = []
         self._numbers = itertools.count()
+        self._repeats = Repeats()
         self._users = 0
 
     @property
@@ -130,6 +132,8 @@ class MemoryStore(Store):
         check(actor_id, changes, expected, self._capabilities)
         numbers: Mapping[str, int] = {}
         life = self._lives.get(actor_id)
+        if expected is None and changes in self._repeats:
+            return 0 if life is None else life.head.version
         if changes.create is not None:
             present = self._by_address.get(changes.create.address)
             if present is not None:
@@ -149,6 +153,7 @@ class MemoryStore(Store):
             version = life.head.version + changes.versioned
             life.head = apply(life.head, actor_id, changes, version)
         self._write_records(actor_id, life, (*changes.puts, *numbered(changes, numbers)), changes)
+        self._repeats.note(changes)
         self._note_due(life.head)
         self._drop_expired()
         return life.head.version

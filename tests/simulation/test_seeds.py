@@ -7,7 +7,7 @@
 import pytest
 
 from rivetless.testing.simulation.decorator import check_seed
-from tests.simulation.seeds import CHUNK, COUNT, Chunk, chunks
+from tests.simulation.seeds import CHUNK, COUNT, SEEDS, WORKLOADS, Chunk, chunks
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,5 +26,5 @@ def test_no_seed_fails(chunk: Chunk) -> None:
 
 def test_there_are_ten_thousand_seeds() -> None:
     assert COUNT >= 10_000
-    assert sum(len(chunk.seeds) for chunk in chunks(count=7)) == 7 * COUNT // 800 * 3
+    assert sum(len(chunk.seeds) for chunk in chunks(count=7)) == 7 * len(WORKLOADS) * len(SEEDS)
     assert max(len(chunk.seeds) for chunk in chunks(count=1000)) == CHUNK

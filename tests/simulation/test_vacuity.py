@@ -18,6 +18,9 @@ BELLS = frozenset({Fault.BELL_LOST, Fault.BELL_DOUBLED, Fault.BELL_LATE})
 WAKING = frozenset({"inboxes", "reminders", "crons", "sagas", "deploys"})
 """Workloads whose actors are woken."""
 
+CONNECTED = frozenset({"rooms", "listeners"})
+"""Workloads with connections."""
+
 ELSEWHERE = {
     "rivetless/runtime/parts.py": "handed on as a function, and called where its answer is read",
     "rivetless/runtime/runtime.py": "only administrators list actors and look them up by id",
@@ -35,8 +38,9 @@ def possible(workload: type[Workload], store: StoreKind, resident: bool) -> froz
     faults = set(Fault)
     if store != "dynamodb":
         faults -= {Fault.THROTTLED, Fault.STALE}
-    if workload.name != "rooms":
+    if workload.name not in CONNECTED:
         faults.discard(Fault.SOCKET_CUT)
+    faults &= set(workload.deployment().faults)
     waking = workload.name in WAKING
     if resident or not waking:
         faults -= BELLS

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any, Final
 
 from rivetless.store.base import (
@@ -359,6 +360,17 @@ def beside(
     for item in _chunks(place, changes, version):
         request("Put", {"Item": item}, if_absent=False)
     return requests
+
+
+def token(changes: Changes, beside: list[dict[str, Any]]) -> str | None:
+    """Return what the service knows bare changes again by, should they be sent again.
+
+    It is of their id and their content: one id may be used for a commit alone and with others.
+    """
+    if not changes.bare:
+        return None
+    text = repr((changes.commit_id, beside))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _child(place: Place, where: tuple[Collection, bytes]) -> dict[str, Value]:

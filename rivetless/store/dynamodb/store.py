@@ -244,7 +244,10 @@ class DynamoDBStore(Store):
             last = _NO_NUMBERS if known is None else known.sequences
             beside = commits.beside(self._table, place, changes, version, last, self._clock.now())
             try:
-                present = await self._write(plan, beside, show_version=expected is None)
+                token = commits.token(changes, beside) if expected is None else None
+                present = await self._write(
+                    plan, beside, show_version=expected is None, token=token
+                )
             except ConditionFailed as failed:
                 if failed.doubtful and not commits.is_overtaken(
                     failed, changes, expected, None if reserved else last
@@ -300,13 +303,18 @@ class DynamoDBStore(Store):
             self._known.pop(actor_id, None)
 
     async def _write(
-        self, plan: Expression, beside: list[dict[str, Any]], *, show_version: bool
+        self,
+        plan: Expression,
+        beside: list[dict[str, Any]],
+        *,
+        show_version: bool,
+        token: str | None = None,
     ) -> int:
         """Write a planned commit; return the present version where the answer shows it, else 0."""
         if beside:
             kind = "Update" if plan.changes else "ConditionCheck"
             first = plan.update(self._table) if plan.changes else plan.check(self._table)
-            await self._transact([{kind: first}, *beside])
+            await self._transact([{kind: first}, *beside], token)
             return 0
         if show_version:
             plan.show(table.VERSION)
@@ -318,12 +326,12 @@ class DynamoDBStore(Store):
         shown = cast("Item", answer.get("Attributes", {}))
         return items.as_int(shown.get(table.VERSION))
 
-    async def _transact(self, requests: list[dict[str, Any]]) -> None:
+    async def _transact(self, requests: list[dict[str, Any]], token: str | None = None) -> None:
         payload = {
             "TransactItems": requests,
             "ReturnConsumedCapacity": "TOTAL",
             # With it a transaction whose answer was lost can be sent again, and counts once.
-            "ClientRequestToken": f"{self._rng.getrandbits(128):032x}",
+            "ClientRequestToken": token or f"{self._rng.getrandbits(128):032x}",
         }
         await self._caller.call("TransactWriteItems", payload, repeatable=True)
 

@@ -25,6 +25,7 @@ from rivetless.store.base import (
     Unavailable,
 )
 from rivetless.store.limits import check
+from rivetless.store.repeats import Repeats
 from rivetless.store.sqlite import reads, schema, writes
 from rivetless.store.sqlite.checkpoints import Checkpoints
 from rivetless.store.sqlite.driver import Database, close_database
@@ -136,6 +137,7 @@ class SQLiteStore(Store):
         self._vfs = vfs
         self._patience = patience
         self._worker = worker or Worker
+        self._repeats = Repeats()
         self._state: _Open | None = None
         self._closing: asyncio.Future[None] | None = None
 
@@ -233,9 +235,13 @@ class SQLiteStore(Store):
     async def commit(self, actor_id: str, changes: Changes, *, expected: int | None) -> int:
         size = check(actor_id, changes, expected, CAPABILITIES)
         now = self._clock.now()
-        return await self._writer.write(
+        if expected is None and changes in self._repeats:
+            return 0
+        version = await self._writer.write(
             lambda db: writes.commit(db, actor_id, changes, expected, now), size
         )
+        self._repeats.note(changes)
+        return version
 
     async def records(
         self,

@@ -8,7 +8,7 @@ import pytest
 
 from rivetless.store.base import Collection, Record, RecordKey, Store
 from rivetless.testing.clock import FakeClock
-from rivetless.testing.contracts.base import Contract, begin
+from rivetless.testing.contracts.base import Contract, begin, changes
 
 HERE = Collection.SUBSCRIPTION
 
@@ -44,6 +44,22 @@ class RecordContract(Contract):
             deletes=(RecordKey(HERE, b"a"),),
         )
         assert await store.records(life.id, HERE) == [Record(HERE, b"a", b"last")]
+
+    async def test_bare_changes_that_are_sent_again_count_once(self, store: Store) -> None:
+        """Whoever does not know the outcome sends them again; others have gone on meanwhile."""
+        life = await begin(store)
+        put = changes(puts=_records(b"a"))
+        delete = changes(deletes=(RecordKey(HERE, b"a"),))
+        await store.commit(life.id, put, expected=None)
+        assert await store.records(life.id, HERE) == list(_records(b"a"))
+        await store.commit(life.id, delete, expected=None)
+        await store.commit(life.id, put, expected=None)
+        assert await store.records(life.id, HERE) == []
+        await life.commit(puts=_records(b"a"))
+        await store.commit(life.id, delete, expected=None)
+        assert await store.records(life.id, HERE) == list(_records(b"a"))
+        await store.commit(life.id, changes(deletes=delete.deletes), expected=None)
+        assert await store.records(life.id, HERE) == []
 
     async def test_collections_are_apart(self, store: Store) -> None:
         puts = tuple(Record(where, b"k", where.encode()) for where in Collection)

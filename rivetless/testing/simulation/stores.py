@@ -109,8 +109,9 @@ class SimStore(StoreWrapper):
             self._recorder.committed(self._name, actor_id, changes, version)
             return version
 
-        # A commit that moves the version, or begins a life, can take effect once only.
-        again = changes.versioned and expected is not None
+        # A commit that moves the version, or begins a life, can take effect once only; bare records
+        # count once.
+        again = (changes.versioned and expected is not None) or changes.bare
         return await self._network.carry(
             self._vitality, self._name, PORTS["commit"], call, again=again
         )

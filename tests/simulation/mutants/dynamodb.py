@@ -153,9 +153,10 @@ def dynamodb_two_writes() -> Plant:
         beside: list[dict[str, Any]],
         *,
         show_version: bool,
+        token: str | None = None,
     ) -> int:
         if not beside or not plan.changes:
-            return await right(self, plan, beside, show_version=show_version)
+            return await right(self, plan, beside, show_version=show_version, token=token)
         version = await right(self, plan, [], show_version=show_version)
         await self._transact(beside)
         return version

@@ -39,12 +39,14 @@ class Workload(ABC):
         name: names it in the results.
         actors: the classes.
         older: the classes of the version before, where there is one.
+        share: the part of the usual number of seeds that CI runs of it.
     """
 
     name: ClassVar[str]
     actors: ClassVar[Actors]
     older: ClassVar[Actors] = ()
     processes: ClassVar[int] = 3
+    share: ClassVar[float] = 1.0
 
     def __init__(self, sim: Simulation) -> None:
         self.sim = sim

@@ -9,7 +9,19 @@ from __future__ import annotations
 import pytest
 
 from rivetless.aws.client import AnswerLost, Payload, ServiceError
-from rivetless.store.base import Append, Collection, Conflict, Full, OutcomeUnknown, Outgoing
+from rivetless.runtime.reconcile import Verdict, reconcile
+from rivetless.store.base import (
+    Append,
+    Changes,
+    Collection,
+    Conflict,
+    Full,
+    OutcomeUnknown,
+    Outgoing,
+    Record,
+    RecordKey,
+    Store,
+)
 from rivetless.store.dynamodb import DynamoDBStore
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.contracts.base import begin, changes
@@ -124,3 +136,36 @@ async def test_a_version_that_has_moved_refuses_for_good(service: SimulatedDynam
             await store.commit(life.id, message, expected=1)
         with pytest.raises(ServiceError):
             slow.arrive()
+
+
+LISTENS = Record(Collection.SUBSCRIPTION, b"said\0c1", b"host")
+
+
+@pytest.mark.parametrize("removes", [False, True])
+async def test_records_of_an_unknown_outcome_undo_nothing_newer(
+    service: SimulatedDynamoDB, removes: bool
+) -> None:
+    """Neither the copy that is late nor the one that was sent to find out."""
+    put = changes(puts=(LISTENS,))
+    delete = changes(deletes=(RecordKey(LISTENS.collection, LISTENS.key),))
+    first, newer = (delete, put) if removes else (put, delete)
+    slow = Slow(service)
+    async with (
+        DynamoDBStore("actors", client=slow, clock=QuickClock(), patience=0.0) as store,
+        DynamoDBStore("actors", client=service, clock=QuickClock()) as other,
+    ):
+        life = await begin(store, puts=(LISTENS,) if removes else ())
+        slow.hold = True
+        with pytest.raises(OutcomeUnknown):
+            await store.commit(life.id, first, expected=None)
+        assert await settled(store, life.id, first) == Verdict(applied=True)
+        await other.commit(life.id, newer, expected=None)
+        slow.arrive()
+        expected = [LISTENS] if removes else []
+        assert await other.records(life.id, LISTENS.collection) == expected
+        assert await settled(store, life.id, first) == Verdict(applied=True)
+        assert await other.records(life.id, LISTENS.collection) == expected
+
+
+async def settled(store: Store, actor_id: str, made: Changes) -> Verdict:
+    return await reconcile(store, actor_id, made, 1)
