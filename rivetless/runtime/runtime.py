@@ -54,7 +54,7 @@ from rivetless.runtime.execution import Execution
 from rivetless.runtime.hints import Hints
 from rivetless.runtime.leases import Leases
 from rivetless.runtime.lifecycle import Lifecycle
-from rivetless.runtime.outbox import Outgoings
+from rivetless.runtime.outgoings import Outgoings
 from rivetless.runtime.ports import (
     Doorbells,
     Keeper,

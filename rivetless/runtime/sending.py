@@ -14,7 +14,7 @@ from rivetless.errors import ActorError
 from rivetless.keys import Address, partition_of_address, split_actor_id
 from rivetless.protocol.values import JSON, tag, untag
 from rivetless.runtime.commands import ById, ByKey, Origin, SendMessage
-from rivetless.runtime.outbox import RefusedError
+from rivetless.runtime.outgoings import RefusedError
 
 if TYPE_CHECKING:
     from rivetless.runtime.outbox import Dispatch

@@ -304,7 +304,7 @@ def fixed_limits() -> str:
     from rivetless.gateway import management, metadata
     from rivetless.hosts import listener, local, peers
     from rivetless.hosts.aws_lambda import http
-    from rivetless.runtime import claim, dead, outbox, schedules, waking
+    from rivetless.runtime import claim, dead, outbox, outgoings, schedules, waking
 
     rows: list[tuple[str, str, str]] = [
         ("one part of a key", _bytes(keys.MAX_PART_BYTES), "`actor.key_too_large`"),
@@ -361,7 +361,7 @@ def fixed_limits() -> str:
         ),
         (
             "how long a message to another actor is tried",
-            f"{outbox.GIVEN_UP_AFTER / 3600:g} h",
+            f"{outgoings.GIVEN_UP_AFTER / 3600:g} h",
             "a dead letter",
         ),
         ("how long an answer is kept for a key", f"{replies.KEPT / 3600:g} h", ""),

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, quote
 import pytest
 
 from rivetless.hosts.secrets import SECRET_VARIABLE
-from rivetless.runtime.outbox import OLD
+from rivetless.runtime.outgoings import OLD
 from rivetless.store.dynamodb import table
 from tests.infra.template import ROOT, TEMPLATE, assembled, read, resources
 

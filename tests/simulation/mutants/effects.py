@@ -15,7 +15,8 @@ from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import GetActor, SendMessage
 from rivetless.runtime.effects import Effect, Effects
 from rivetless.runtime.execution import Execution
-from rivetless.runtime.outbox import Dispatch, Outgoings
+from rivetless.runtime.outbox import Dispatch
+from rivetless.runtime.outgoings import Outgoings
 from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.queues import Queues
 from rivetless.runtime.records import LISTENED
@@ -23,7 +24,7 @@ from rivetless.runtime.sending import Sending
 from rivetless.runtime.steps import Step
 from rivetless.runtime.transaction import Transaction
 from rivetless.runtime.turn import ActorTurn
-from rivetless.store.base import Changes, Duplicate, Head, Outgoing
+from rivetless.store.base import Changes, Duplicate, Head
 from tests.simulation.mutants.mutant import mutant, replaced, together
 
 if TYPE_CHECKING:
@@ -83,12 +84,12 @@ def arrival_noted_first() -> Plant:
 def outbox_cleared_first() -> Plant:
     right = Outgoings.dispatch
 
-    async def wrong(self: Outgoings, actor_id: str, entries: Iterable[Outgoing], hops: int) -> None:
+    async def wrong(self: Outgoings, entries: Iterable[Dispatch]) -> None:
         found = list(entries)
-        leaving = [e.id for e in found if e.id not in self._under_way and e.id != messages.MARK]
+        leaving = [e for e in found if e.id not in self._under_way and e.id != messages.MARK]
         if leaving:
-            await self._note(actor_id, leaving, [], [])
-        await right(self, actor_id, found, hops)
+            await self._note(leaving[0].actor_id, [entry.id for entry in leaving], [], [])
+        await right(self, found)
 
     return replaced(Outgoings, "dispatch", wrong)
 
@@ -124,12 +125,12 @@ def effect_renamed_when_put_off() -> Plant:
     right = Outgoings._put_off
     note = Outgoings._note
 
-    def put_off(self: Outgoings, entry: Dispatch, error: Exception) -> Outgoing:
+    def put_off(self: Outgoings, entry: Dispatch, error: Exception) -> Dispatch:
         later = right(self, entry, error)
         return replace(later, id=f"{entry.id.partition('+')[0]}+{entry.attempts + 1}")
 
     async def wrong(
-        self: Outgoings, actor_id: str, done: list[str], again: list[Outgoing], dead: list[Any]
+        self: Outgoings, actor_id: str, done: list[str], again: list[Dispatch], dead: list[Any]
     ) -> None:
         for entry in again:
             first, _, attempt = entry.id.partition("+")

@@ -14,7 +14,8 @@ from rivetless import Actor, Queue, action
 from rivetless.keys import Address
 from rivetless.runtime import outbox
 from rivetless.runtime.commands import ById, ByKey, DestroyActor
-from rivetless.runtime.outbox import GIVEN_UP_AFTER, OLD, Dispatch
+from rivetless.runtime.outbox import Dispatch
+from rivetless.runtime.outgoings import GIVEN_UP_AFTER, OLD
 from rivetless.runtime.sending import Sending
 from rivetless.runtime.waking import MAX_HOPS
 from rivetless.store.base import Collection, Head
