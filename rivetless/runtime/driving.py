@@ -23,23 +23,11 @@ class PortCall(Generic[T]):
         self._work = work
 
     def __await__(self) -> Generator[Any, Any, T]:
-        turn = self._turn
-        steps = self._work.__await__()
-        try:
-            waited = next(steps)
-            while True:
-                turn.port = waited
-                try:
-                    sent = yield waited
-                except BaseException as error:
-                    turn.port = None
-                    waited = steps.throw(error)
-                else:
-                    turn.port = None
-                    waited = steps.send(sent)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        return each_wait(self._work.__await__(), self._before)
+
+    def _before(self, waited: object) -> Iterable[Any]:
+        self._turn.port = waited
+        return ()
 
 
 class Drive(Generic[T]):
@@ -57,7 +45,7 @@ class Drive(Generic[T]):
         self._work = work
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return (yield from each_wait(self._work.__await__(), self._before))
+        return each_wait(self._work.__await__(), self._before)
 
     def _before(self, waited: object) -> Iterable[Any]:
         turn = self._turn

@@ -47,7 +47,7 @@ class ActorTurn(Transaction):
 
     Attributes:
         tenure: the process's tenure of the actor that the run belongs to.
-        port: the future of our own that the handler waits for, if it does.
+        port: the future of our own that the handler has waited for last.
         renewal: the timer that renews the turn's lease.
         refused: why a checkpoint cannot be made, now or in another run; the turn can only fail.
     """
