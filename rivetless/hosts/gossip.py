@@ -73,13 +73,14 @@ class Gossip(Neighbours):
     async def lives(self, name: str) -> bool:
         """Whether a host may still be there.
 
-        Nobody listening at its place says that it is dead only if it could be reached there before:
-        from another machine a loopback address leads elsewhere.
+        Nobody listening at its address says that it is dead only if that leads to it from here: it
+        could be reached there before, or the address is one of this very machine. From another a
+        loopback address leads elsewhere.
         """
         try:
             await self._send(name, ())
         except RefusedError:
-            return name not in self._met
+            return not (name in self._met or self._peers.is_near(name))
         except _FAILURES:
             return True
         return True

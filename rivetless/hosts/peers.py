@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from rivetless.clock import Clock, Timeout, sleep
 from rivetless.errors import ActorError
@@ -15,6 +16,7 @@ from rivetless.hosts.envelopes import read_gone, write_pushes
 from rivetless.hosts.links import LinkError, Links
 from rivetless.hosts.ordering import Sequencer
 from rivetless.hosts.passes import Passes
+from rivetless.hosts.places import is_loopback
 from rivetless.runtime.ports import Push
 from rivetless.store.base import Host, Store, StoreError
 
@@ -46,6 +48,9 @@ class Peers:
         host_id: of this process.
         clock: all time comes from it.
         links: carries requests.
+
+    Attributes:
+        place: what loopback addresses mean here (``places``); empty if that is not known.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Peers:
         links: Links,
     ) -> None:
         self.host_id = host_id
+        self.place = ""
         self._store = store
         self._sequencer = sequencer
         self._clock = clock
@@ -136,9 +142,10 @@ class Peers:
             StoreError: nobody knows where it is.
         """
         host = self._hosts.get(host_id) or await self._look_up(host_id)
-        if host is None or self._passes is None:
+        if host is None:
             raise LinkError("it is not there any more")
-        headers = self._passes.sign(host_id, "POST", path, body)
+        # One who knows no secret finds out at least whether anybody listens.
+        headers = [] if self._passes is None else self._passes.sign(host_id, "POST", path, body)
         headers.append(("content-type", content_type))
         status, answer = await self._links.request(host.url, "POST", path, headers, body)
         if status not in (200, 204):
@@ -152,6 +159,13 @@ class Peers:
         now = self._clock.now()
         hosts = self._hosts.values()
         return [h.id for h in hosts if h.id != self.host_id and h.expires_at > now]
+
+    def is_near(self, host_id: str) -> bool:
+        """Whether a host's address leads there from here too: it is a loopback address, and one
+        of this process's own network.
+        """
+        host = self._hosts.get(host_id)
+        return host is not None and self.place != "" and urlsplit(host.url).fragment == self.place
 
     @property
     def announced(self) -> bool:
@@ -184,6 +198,8 @@ class Peers:
         """Make this process known to the others, under the URL of its listener."""
         self._url = url
         until = self._clock.now() + LIFETIME
+        if self.place and is_loopback(url):
+            url = f"{url}#{self.place}"
         await self._store.announce(Host(self.host_id, url, until))
         self._alive_until = until
 

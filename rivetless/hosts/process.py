@@ -18,6 +18,7 @@ from rivetless.hosts.gossip import Gossip
 from rivetless.hosts.links import HttpLinks
 from rivetless.hosts.ordering import Sequencer
 from rivetless.hosts.peers import Peers
+from rivetless.hosts.places import find_place
 from rivetless.runtime.alarms import LocalDoorbells
 from rivetless.runtime.runtime import Runtime
 
@@ -132,6 +133,7 @@ class Process:
 
     async def _join(self) -> None:
         try:
+            self._peers.place = await asyncio.to_thread(find_place)
             secret = await asyncio.to_thread(self._options.find_secret)
             if secret is None:
                 _log.warning(

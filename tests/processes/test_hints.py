@@ -71,3 +71,21 @@ async def test_a_loop_goes_on_elsewhere_soon_after_a_kill(tmp_path: Path) -> Non
         one.kill()
         async with asyncio.timeout(patience):
             assert await second.send_and_wait(streamer, Streamer.prompts, 0) == "0"
+
+
+async def test_a_server_that_starts_again_does_not_wait_for_its_old_claim(tmp_path: Path) -> None:
+    speed = 0.1
+    patience = 25
+    assert WATCH / speed < patience < LENGTH / speed
+    where = f"sqlite:{tmp_path / 'actors.db'}"
+    server = ForkedServer(APP, where, tmp_path / "log.txt", speed=speed)
+    with Zygote() as server.zygote, server:
+        async with Client(server.endpoint) as client:
+            streamer = client.get_or_create(Streamer, "s")
+            async with client.connect(client.get_or_create(Streamer, "first")):
+                pass  # the process can be spoken to now, and its claims say so
+            assert await client.send_and_wait(streamer, Streamer.prompts, 0) == "0"
+            server.kill()
+            server.start()
+            async with asyncio.timeout(patience):
+                assert await client.send_and_wait(streamer, Streamer.prompts, 0) == "0"

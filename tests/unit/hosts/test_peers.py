@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urldefrag
 
 import pytest
 
@@ -286,6 +287,7 @@ class Network:
     async def request(
         self, url: str, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> tuple[int, bytes]:
+        url = urldefrag(url).url  # says where an address leads, and is no part of it
         self.requests.append((url, body))
         if self.gate is not None:
             await self.gate.wait()
@@ -670,6 +672,28 @@ async def test_what_could_never_be_reached_may_live_elsewhere(
 ) -> None:
     del network.apps[there.url]
 
+    assert await here.gossip.lives("there")
+
+
+@pytest.mark.parametrize(
+    ("address", "mine", "other", "dead"),
+    [
+        ("http://127.0.0.1:1", "p", "p", True),
+        ("http://127.0.0.1:1", "p", "q", False),  # on another machine, or in another container
+        ("http://127.0.0.1:1", "", "", False),  # where nobody can tell
+        ("http://10.0.0.7:1", "p", "p", False),
+        ("http://there:1", "p", "p", False),
+    ],
+)
+async def test_of_its_own_machine_a_process_knows_who_is_dead(
+    here: Node, there: Node, network: Network, address: str, mine: str, other: str, dead: bool
+) -> None:
+    here.peers.place, there.peers.place = mine, other
+    await there.peers.announce(address)
+
+    assert await here.gossip.lives("there") is not dead
+
+    network.apps[address] = there.app
     assert await here.gossip.lives("there")
 
 
