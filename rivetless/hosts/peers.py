@@ -29,6 +29,9 @@ LIFETIME: Final = 30.0
 """Seconds after which a host that gave none counts as dead."""
 
 _PATIENCE: Final = 1.0
+_PARTING: Final = 5.0
+"""Seconds that a host which has left is still written down as alive."""
+
 _JOINING: Final = 6
 _MAX_WAITING: Final = 10_000
 _MAX_BATCH: Final = 256
@@ -217,10 +220,17 @@ class Peers:
                 await sleep(self._clock, 0.1 * 2.0**attempt)
 
     async def withdraw(self) -> None:
-        """Say that this process is gone; its sockets must be closed already."""
+        """Say that this process is gone; its sockets must be closed already.
+
+        It stays written down, as one that is over: connections whose ends did not get to the store,
+        or whose beginnings get there late, are found by it.
+        """
         if self._url is not None:
             url, self._url = self._url, None
-            await self._store.announce(Host(self.host_id, url, 0.0))
+            until = 0.0
+            while until <= self._clock.now():  # what has expired when it gets there removes it
+                until = self._clock.now() + _PARTING
+                await self._store.announce(Host(self.host_id, url, until))
 
     async def beat(self, lapsed: Callable[[], None]) -> None:
         """Give heartbeats until cancelled.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from rivetless import errors
 from rivetless.actor.turn import ConnInfo, RequestInfo
-from rivetless.client.retry import is_lifecycle
 from rivetless.runtime import records, replies
 from rivetless.runtime.commands import (
     NOWHERE,
@@ -22,6 +21,7 @@ from rivetless.runtime.commands import (
     RawMessage,
     Subscribe,
 )
+from rivetless.runtime.execution import says_nothing
 from rivetless.runtime.job import Job, digest
 from rivetless.runtime.tenure import CachedConn
 from rivetless.store.base import Changes, Collection, Record, RecordKey, StoreError
@@ -352,7 +352,8 @@ class Connections:
             turn.deletes.extend(deletes)
             turn.presence.visible = False
             if conn.kind == "raw" and "on_websocket_close" in definition.hooks:
-                await turn.actor.on_websocket_close(turn.raw_face(conn), command.code)
+                closed = turn.actor.on_websocket_close(turn.raw_face(conn), command.code)
+                await runtime.lifecycle.hook("on_websocket_close", timeout, closed)
             await self.disconnect(turn, conn)
             # Two processes may get here at once. What others see of it goes out once.
             turn.touch = bool(turn.effects)
@@ -362,12 +363,11 @@ class Connections:
             definition,
             body,
             label="disconnect",
+            # The hooks have time of their own: what comes before them may be late, and cost none.
             deadline=runtime.deadline(definition, None, timeout),
             origin=NOWHERE,
             conn=conn,
             request=conn.request,
-            timeout=timeout,
-            hook="on_disconnect",
             turn_id=digest("disconnect", conn.id),
         )
         try:
@@ -375,7 +375,7 @@ class Connections:
         except StoreError:
             raise
         except errors.ActorError as error:
-            if is_lifecycle(error) or error.name == "actor.outcome_unknown":
+            if says_nothing(error):
                 raise  # the hook may not have run yet
             # The hook failed; the connection is gone all the same.
             if error.name != "actor.not_found":

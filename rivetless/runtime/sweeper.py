@@ -25,6 +25,9 @@ BATCH: Final = 100
 MARGIN: Final = 1.0
 """Seconds before a deadline at which a pass ends."""
 
+LATE: Final = 30.0
+"""Seconds after which nothing arrives any more that a process has sent before it died."""
+
 ABNORMAL: Final = 1006
 """The close code of a socket that ended without one."""
 
@@ -114,6 +117,6 @@ class Sweeper:
             for actor_id, record in left:
                 command = CloseConnection(actor_id, record.key.decode(), ABNORMAL)
                 await runtime.connections.close(command)
-            if len(left) < BATCH:
+            if not left and host.expires_at + LATE <= now:
                 # Nothing is left of it: one that has expired already is removed by its heartbeat.
                 await runtime.store.announce(Host(host.id, host.url, expires_at=0.0))

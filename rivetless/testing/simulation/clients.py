@@ -150,7 +150,24 @@ class SimDispatcher(LocalDispatcher):
     async def open_socket(self, request: calls.SocketRequest, /) -> Socket:
         """Open a socket, to the front or to some process."""
         client = CLIENT.get()
-        return await self._entrance.reach(client, OPENING, lambda: self._connect(client, request))
+        opened: list[Socket] = []
+        gone = False
+
+        async def connect() -> Socket:
+            socket = await self._connect(client, request)
+            opened.append(socket)
+            if gone:
+                await socket.close(1006)
+            return socket
+
+        try:
+            return await self._entrance.reach(client, OPENING, connect)
+        except BaseException:
+            # Whoever goes away meanwhile leaves no socket behind, nor one that opens later.
+            gone = True
+            for socket in opened:
+                await socket.close(1006)
+            raise
 
     async def _connect(self, client: str, request: calls.SocketRequest) -> Socket:
         world, front = self._world, self._front

@@ -17,9 +17,9 @@ from rivetless.testing.simulation.choices import Plan
 from rivetless.testing.simulation.runs import Scenario, run
 from rivetless.testing.simulation.simulation import Deployment
 from rivetless.testing.simulation.stores import StoreKind
+from tests.simulation.mutants.grounds import grounds
 from tests.simulation.mutants.mutant import Mutant
 from tests.simulation.mutants.probes import DEPLOYMENT, PROBES
-from tests.simulation.seeds import WORKLOADS
 
 FOUND: Final = Path(__file__).parent / "found.json"
 """Where each mutant is found."""
@@ -123,7 +123,7 @@ def likely(mutant: Mutant) -> list[Workload]:
 def workloads() -> dict[str, Workload]:
     """Return everything that may find a mutant, by name."""
     found = [Workload(f"probes.{probe.__name__}", probe, DEPLOYMENT) for probe in PROBES]
-    found += [Workload(f"workloads.{one.name}", one.play, one.deployment()) for one in WORKLOADS]
+    found += [Workload(name, one.play, where) for name, (one, where) in grounds().items()]
     return {workload.name: workload for workload in found}
 
 

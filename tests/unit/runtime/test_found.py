@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -10,6 +13,7 @@ from pydantic import BaseModel
 from rivetless import (
     Actor,
     ActorError,
+    Conn,
     Queue,
     UserError,
     WorkflowContext,
@@ -17,7 +21,14 @@ from rivetless import (
     workflow,
 )
 from rivetless.keys import Address
-from rivetless.runtime.commands import ByKey, SendMessage, SendResult
+from rivetless.runtime.commands import (
+    ByKey,
+    CloseConnection,
+    OpenConnection,
+    SendMessage,
+    SendResult,
+)
+from rivetless.store.base import Record
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
 from tests.unit.runtime.worlds import Bells, Process, World
@@ -234,6 +245,71 @@ async def test_a_call_that_was_given_up_is_not_to_be_tried_again(way: str) -> No
     with pytest.raises(ActorError, match=r"actor\.interrupted"):
         await calling
     held.release()
+
+
+# -- connections -------------------------------------------------------------------------------
+
+
+class Porch(Actor[Log]):
+    """Writes down who goes."""
+
+    async def on_disconnect(self, conn: Conn) -> None:
+        self.state.log.append(f"{conn.id} has gone")
+
+    @action(exclusive=True, timeout=600)
+    async def keep(self) -> None:
+        await gate("kept").wait()
+
+    @action
+    async def read(self) -> list[str]:
+        return [line for line in self.state.log if "c1" in line]
+
+
+async def open_porch(process: Process) -> CloseConnection:
+    """Open a connection; return what closes it."""
+    target = ByKey(Address("default", "porch", ("a",)), create=True)
+    info = await process.runtime.dispatch(OpenConnection(target, "c1", "events", "h1"))
+    return CloseConnection(info.actor_id, "c1", 1000)
+
+
+async def test_the_hook_of_an_end_is_not_passed_over_because_others_keep_the_actor() -> None:
+    """It was given up like a hook that fails, and the connection was gone without it."""
+    world = await World.open(Porch)
+    process = world.process()
+    close = await open_porch(process)
+    keeping = asyncio.create_task(process.call("porch", "keep"))
+    await settle()
+    closing = asyncio.create_task(process.runtime.dispatch(close))
+    await world.clock.advance(60)
+    with pytest.raises(ActorError, match=r"actor\.conflict"):
+        await closing
+    gate("kept").set()
+    await keeping
+    await process.runtime.dispatch(close)
+    assert await process.call("porch", "read") == ["c1 has gone"]
+
+
+async def test_the_hook_of_an_end_has_its_time_after_a_freeze(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The time that passed before it began counted as its own, and it was passed over."""
+    world = await World.open(Porch)
+    process = world.process()
+    close = await open_porch(process)
+    reads, records = count(1), world.faults.records
+
+    async def slow(*args: Any, **kwargs: Any) -> Sequence[Record]:
+        found = await records(*args, **kwargs)
+        if next(reads) == 3:  # the turn has begun, and looks whether somebody else was faster
+            await gate("thawed").wait()
+        return found
+
+    monkeypatch.setattr(world.faults, "records", slow)
+    closing = asyncio.create_task(process.runtime.dispatch(close))
+    await world.clock.advance(60)
+    gate("thawed").set()
+    await closing
+    assert await process.call("porch", "read") == ["c1 has gone"]
 
 
 # -- workflows ---------------------------------------------------------------------------------

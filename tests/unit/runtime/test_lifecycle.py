@@ -346,6 +346,23 @@ async def test_a_dead_hosts_connections_are_reaped_once() -> None:
         await world.clock.advance(0.1)
     assert "disconnect" in log
     assert await world.store.records(actor_id, Collection.CONNECTION) == []
+    await two.runtime.sweeper.sweep()
+    assert await world.store.hosts() == []
+
+
+async def test_what_a_dead_host_has_written_late_is_reaped_too() -> None:
+    world = await World.open(Life)
+    one, two = world.process(), world.process()
+    await one.runtime.store.announce(Host("h1", "http://127.0.0.1:1", world.clock.now() + 1))
+    world.clock.jump(20)
+    await two.runtime.sweeper.sweep()
+    actor_id = await connect(one, "c1")
+    world.clock.jump(10)
+    await two.runtime.sweeper.sweep()
+    assert await world.store.records(actor_id, Collection.CONNECTION) == []
+    assert [host.id for host in await world.store.hosts()] == ["h1"]
+    world.clock.jump(30)
+    await two.runtime.sweeper.sweep()
     assert await world.store.hosts() == []
 
 

@@ -1,0 +1,69 @@
+"""Where mutants are hunted beside the probes: the workloads, and some of them in weather of a kind.
+
+A mutant that shows when one thing happens, and hides behind others that do, is found soonest where
+that happens often and nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from rivetless.testing.simulation.simulation import Deployment
+from rivetless.testing.simulation.weather import RATES, Fault
+from tests.simulation.seeds import WORKLOADS
+from tests.simulation.workloads.base import Workload
+from tests.simulation.workloads.rooms import Hall, Porch, Room, Rooms
+
+DELAYS: Final[Mapping[Fault, float]] = {Fault.DELAYED: 0.3}
+"""Everything arrives, much of it late."""
+
+DEATHS: Final[Mapping[Fault, float]] = {
+    Fault.DELAYED: RATES[Fault.DELAYED],
+    Fault.REFUSED: 0.1,
+    Fault.DIED_BEFORE: 0.05,
+    Fault.DIED_AFTER: 0.05,
+}
+"""Processes die, and some of what they leave fails."""
+
+
+FEW_DEATHS: Final[Mapping[Fault, float]] = {Fault.DIED_BEFORE: 0.008, Fault.DIED_AFTER: 0.008}
+"""A process dies now and then, so that most of them began together."""
+
+
+class QuietRooms(Rooms):
+    """Rooms without hooks."""
+
+    kinds = (Room,)
+    staying = 1.0
+    speakers = 2
+
+
+class Halls(Rooms):
+    """Rooms with hooks and a loop."""
+
+    kinds = (Hall,)
+    staying = 1.0
+    letters = 0.6
+
+
+class Porches(Rooms):
+    """Places with hooks, over which faults last long."""
+
+    kinds = (Porch,)
+    staying = 1.0
+    lasting = 1.0
+
+
+def grounds() -> dict[str, tuple[type[Workload], Deployment]]:
+    """Return what is done where, by name."""
+    found = {f"workloads.{one.name}": (one, one.deployment()) for one in WORKLOADS}
+    for name, workload, faults in (
+        ("rooms in delays", QuietRooms, DELAYS),
+        ("halls in delays", Halls, DELAYS),
+        ("porches in few deaths", Porches, FEW_DEATHS),
+        ("porches in deaths", Porches, DEATHS),
+    ):
+        found[name] = workload, replace(workload.deployment(), faults=faults)
+    return found
