@@ -14,6 +14,7 @@ from rivetless.testing.simulation.simulation import Deployment
 from rivetless.testing.simulation.weather import RATES, Fault
 from tests.simulation.seeds import WORKLOADS
 from tests.simulation.workloads.base import Workload
+from tests.simulation.workloads.lives import Lives
 from tests.simulation.workloads.rooms import Hall, Porch, Room, Rooms
 
 DELAYS: Final[Mapping[Fault, float]] = {Fault.DELAYED: 0.3}
@@ -30,6 +31,14 @@ DEATHS: Final[Mapping[Fault, float]] = {
 
 FEW_DEATHS: Final[Mapping[Fault, float]] = {Fault.DIED_BEFORE: 0.008, Fault.DIED_AFTER: 0.008}
 """A process dies now and then, so that most of them began together."""
+
+
+ECHOES: Final[Mapping[Fault, float]] = {
+    Fault.DELAYED: 0.2,
+    Fault.DUPLICATED: 0.5,
+    Fault.LATE: 0.1,
+}
+"""Much of what is sent arrives late, or again."""
 
 
 class QuietRooms(Rooms):
@@ -62,6 +71,7 @@ def grounds() -> dict[str, tuple[type[Workload], Deployment]]:
     for name, workload, faults in (
         ("rooms in delays", QuietRooms, DELAYS),
         ("halls in delays", Halls, DELAYS),
+        ("lives in echoes", Lives, ECHOES),
         ("porches in few deaths", Porches, FEW_DEATHS),
         ("porches in deaths", Porches, DEATHS),
     ):
