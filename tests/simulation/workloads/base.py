@@ -14,7 +14,15 @@ from rivetless import Actor
 from rivetless.testing.simulation.checkers import Violation
 from rivetless.testing.simulation.checkers.repeats import as_one
 from rivetless.testing.simulation.clock import EPOCH
-from rivetless.testing.simulation.history import Operation, Outcome, Refused, Subject, Unknown
+from rivetless.testing.simulation.history import (
+    Effect,
+    Operation,
+    Outcome,
+    Refused,
+    Subject,
+    Unknown,
+)
+from rivetless.testing.simulation.process import CURRENT
 from rivetless.testing.simulation.simulation import SKEW as SKEW_OF_ONE
 from rivetless.testing.simulation.simulation import Deployment, Simulation
 
@@ -30,6 +38,13 @@ Program = Coroutine[Any, Any, object]
 async def outside(name: str, key: str, value: T) -> T:
     """Do something in a system that is not ours; for actors."""
     return await Simulation.current().outside.call(name, key, value)
+
+
+def witness(what: str, key: str, value: object = None) -> None:
+    """Write down that an actor's code was here, past everything that can go wrong; for actors."""
+    process = CURRENT.get()
+    name = "" if process is None else process.name
+    Simulation.current().history.effect(what, key, value, process=name)
 
 
 class Workload(ABC):
@@ -171,6 +186,10 @@ class Workload(ABC):
     def calls(self, name: str) -> list[Operation]:
         """Return the calls of one action."""
         return [one for one in self.all() if one.call == name]
+
+    def seen(self, what: str) -> list[Effect]:
+        """Return what was done outside, or witnessed, under one name."""
+        return [effect for effect in self.sim.history.effects if effect.name == what]
 
     def must(self, holds: bool, otherwise: str) -> None:
         """Check something.

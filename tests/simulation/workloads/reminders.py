@@ -12,6 +12,12 @@ from tests.simulation.workloads.base import SKEW, Program, Workload
 MOST_LOOKS = 60
 """Seconds in which everything that is planned after calm must ring."""
 
+PUNCTUAL = SKEW + 1.0
+"""Seconds by which a timer may be late where nothing goes wrong but the clocks."""
+
+UNTROUBLED = {"again00": 0.5, "behind": 5.5}
+"""What is planned when nothing goes wrong any more; the first plans others before the second."""
+
 
 class Rung(BaseModel):
     ids: dict[str, str] = {}
@@ -87,15 +93,21 @@ class Reminders(Workload):
             await self.pause(dice.random() * 1.5)
 
     async def check(self) -> None:
-        for key in "ab":
+        untroubled = self.dice("untroubled").random() < 0.12
+        for name, after in UNTROUBLED.items() if untroubled else ():
+            await self.call("end", Clockwork, "c", "plan", name, after)
+        for key in "abc" if untroubled else "ab":
             left = await self.read(Clockwork, key, "planned")
             for _ in range(MOST_LOOKS):
                 if not left:
                     break
                 await self.pause(1.0)  # what was late plans something in its turn
                 left = await self.read(Clockwork, key, "planned")
-            self.actor(key, await self.read(Clockwork, key, "rung"))
+            rung = await self.read(Clockwork, key, "rung")
+            self.actor(key, rung)
             self.must(not left, f"still planned after calm: {left}")
+            late = [name for name, due, at in rung if key == "c" and at > due + PUNCTUAL]
+            self.must(not late, f"rang late although nothing went wrong: {late}, {rung}")
 
     def actor(self, key: str, rung: list[tuple[str, float, float]]) -> None:
         """Check the timers of one actor."""

@@ -8,8 +8,19 @@ from pydantic import BaseModel
 from rivetless import Actor, action
 from rivetless.testing.simulation.checkers import linearizability
 from rivetless.testing.simulation.checkers.models import Log
-from rivetless.testing.simulation.history import Refused
+from rivetless.testing.simulation.history import Ok, Refused
 from tests.simulation.workloads.base import Program, Workload
+
+MISMATCH = Refused("actor.idempotency_mismatch")
+
+QUESTIONS = (
+    ("one", "sell", "x", Ok(1)),
+    ("one", "sell", "x", Ok(1)),
+    ("one", "sell", "y", MISMATCH),
+    ("one", "sell_slowly", "x", MISMATCH),
+    ("other", "sell", "x", Ok(2)),
+)
+"""Who asks for what under one key, and the answer."""
 
 
 class Tickets(BaseModel):
@@ -62,6 +73,22 @@ class Repeats(Workload):
             await self.pause(pause)
 
     async def check(self) -> None:
+        await self.check_twins()
+        if self.dice("others").random() < 0.2:
+            await self.check_others()
+
+    async def check_others(self) -> None:
+        """Use one key for another call, and as somebody else: neither gets the answer."""
+        for who, way, name, answer in QUESTIONS:
+            handle = self.sim.client.get_or_create(BoxOffice, "b", params={"who": who})
+            handle = self.sim.client.with_options(handle, idempotency_key="k")
+            outcome = await self.sim.attempt(getattr(handle, way)(name))
+            self.must(outcome == answer, f"{who} was told {outcome} of {way}({name!r})")
+        sold = await self.read(BoxOffice, "b", "sold")
+        self.must(sold == ["x", "x"], f"{sold} were sold to two who have one key each")
+
+    async def check_twins(self) -> None:
+        """Look at what was bought by repeated calls."""
         sold = await self.read(BoxOffice, "a", "sold")
         self.must(len(set(sold)) == len(sold), f"sold twice: {sold}")
         answers: dict[str, object] = {}
