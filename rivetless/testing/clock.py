@@ -89,15 +89,19 @@ class FakeClock(Clock):
         if seconds < 0:
             raise ValueError("time does not go backwards; use `jump` to play a wrong clock")
         end = self._now + seconds
-        await settle()
+        await self._settle()
         while (at := self.next_at) is not None and at <= end:
             self._now = max(self._now, at)
             timer = heapq.heappop(self._timers)[2]
             callback, timer.callback = timer.callback, None
             if callback is not None:
                 callback()
-            await settle()
+            await self._settle()
         self._now = max(self._now, end)
+
+    async def _settle(self) -> None:
+        """Let happen what can happen at this instant; a subclass may know of more that can."""
+        await settle()
 
     def jump(self, seconds: float) -> None:
         """Move the clock's reading, forwards or backwards, without firing anything (clock skew)."""

@@ -8,13 +8,13 @@ import pytest
 from rivetless.store.base import Store
 from rivetless.store.memory import MemoryStore
 from rivetless.store.sqlite import SQLiteStore
-from rivetless.testing.clock import FakeClock
 from rivetless.testing.rig import Rig
 from rivetless.testing.simulation.dynamodb import SimulatedDynamoDB
 from tests.behaviour.actors import registry
 from tests.behaviour.cells import CELLS, LAMBDAS, RIGS, SERVERS, Cell, parameters
 from tests.behaviour.world import TOKEN, LambdaWorld, RigWorld, ServerWorld, World
-from tests.ministack import OwnTable, make_table
+from tests.ministack import OwnTable, make_table, real_client
+from tests.patience import PatientClient, PatientClock, PatientStore
 from tests.servers import LabProcess, ServerProcess
 
 APP = "tests.behaviour.actors:registry"
@@ -64,15 +64,15 @@ def server_on(
         server.close()
 
 
-def _store(request: pytest.FixtureRequest, cell: Cell, clock: FakeClock, folder: Path) -> Store:
+def _store(request: pytest.FixtureRequest, cell: Cell, clock: PatientClock, folder: Path) -> Store:
     if cell.store == "memory":
         return MemoryStore(clock=clock)
     if cell.store == "sqlite":
-        return SQLiteStore(folder / "actors.db", clock=clock)
+        return PatientStore(SQLiteStore(folder / "actors.db", clock=clock), clock)
     if cell.store == "simulated":
         return OwnTable(SimulatedDynamoDB(clock), clock)
     endpoint: str = request.getfixturevalue("ministack")
-    return OwnTable(endpoint, clock)
+    return OwnTable(PatientClient(real_client(endpoint), clock), clock)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -94,7 +94,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 async def _rig_world(
     request: pytest.FixtureRequest, cell: Cell, folder: Path
 ) -> AsyncIterator[RigWorld]:
-    clock = FakeClock()
+    clock = PatientClock()
     async with Rig(registry, store=_store(request, cell, clock, folder), clock=clock) as rig:
         world = RigWorld(cell, rig)
         yield world

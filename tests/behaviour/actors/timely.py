@@ -60,6 +60,12 @@ class Planner(Actor[Log], sleep_timeout=3600):
         return self.schedule.after(timedelta(seconds=seconds), self.note, text)
 
     @action
+    async def after_often(self, seconds: float, count: int) -> None:
+        """Have many lines written, all at one time."""
+        for number in range(count):
+            self.schedule.after(timedelta(seconds=seconds), self.note, str(number))
+
+    @action
     async def at(self, seconds: float, text: str) -> str:
         """Have a line written at an instant."""
         instant = datetime.fromtimestamp(self._turn.schedules.now() + seconds, UTC)
