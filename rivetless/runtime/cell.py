@@ -208,17 +208,26 @@ class Cell(Chain):
                 return
             if alone or self.checked >= started:
                 return
-            now = tick()
-            if await self._store.current(head.actor_id, head.version):
+            if await self.newest(head):
                 if self.head is head:
-                    self.checked = max(self.checked, now)
-                return
-            if base.seq == self._seq:
+                    return
+            elif base.seq == self._seq:
                 break
-            # What has moved the version may be a commit of this process.
         if base.epoch == self._epoch:
             self.forget()
         raise Superseded(elsewhere=True)
+
+    async def newest(self, head: Head) -> bool:
+        """Whether no other process has moved on from what was the cell's head at the call."""
+        now = tick()
+        if await self._store.current(head.actor_id, head.version):
+            if self.head is head:
+                self.checked = max(self.checked, now)
+            return True
+        if self._flusher is not None:
+            # What has moved the version may be a commit of this process.
+            await asyncio.shield(self._flusher)
+        return self.head is not None and self.head.version > head.version
 
     async def durable(self, base: Snapshot) -> None:
         """Wait until everything a turn has seen is durable.
@@ -332,7 +341,10 @@ class Cell(Chain):
         except (Full, Duplicate, TooLarge) as error:
             await self._refused(batch, error)
         except StoreError as error:
-            self._discard(batch, told(error), error)
+            if len(batch) == 1 and batch[0].renews:
+                fail(batch[0], told(error))  # nothing is built on it
+            else:
+                self._discard(batch, told(error), error)
         except errors.ActorError as error:
             self._discard(batch, error)
         except BaseException as error:

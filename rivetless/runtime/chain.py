@@ -147,8 +147,9 @@ class Chain(Gate):
         """Make a step the end of the chain."""
         changes = step.changes
         if changes.versioned:
-            self._seq += 1
-            self._chain_end = step
+            if not step.renews:
+                self._seq += 1
+                self._chain_end = step
             if newborn is not None:
                 self._newborn = newborn
             if changes.create is not None:

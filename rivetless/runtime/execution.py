@@ -23,6 +23,7 @@ from rivetless.store.base import (
     Changes,
     Collection,
     Full,
+    Lease,
     OutcomeUnknown,
     Record,
     StoreError,
@@ -205,7 +206,7 @@ class Execution:
         lease = cell.lease
         if lease is not None and self._runtime.leases.blocks(lease, turn_id, cell.holder):
             if not job.descends_from(lease.holder):
-                await self._wait_for_lease(cell, job, tries)
+                await self._wait_for_lease(cell, lease, job, tries)
                 return False
             self._check_circle(cell, job, turn_id, closed=lease.closed)
         if not self._wants_lease(job):
@@ -231,11 +232,12 @@ class Execution:
     def _wants_lease(self, job: Job) -> bool:
         return job.exclusive or job.conflicts >= PATIENCE or (job.outside and job.conflicts > 0)
 
-    async def _wait_for_lease(self, cell: Cell, job: Job, tries: int) -> None:
+    async def _wait_for_lease(self, cell: Cell, lease: Lease, job: Job, tries: int) -> None:
         """Wait a moment for another process's lease to end, then look at the head again."""
         self._check_deadline(job)
         await self._runtime.leases.wait(tries)
-        if cell.lease is not None:
+        # Not if it is another by now: a turn of this process may hold it, and would run again.
+        if cell.lease is lease:
             cell.forget()
 
     async def _until_deadline(self, job: Job, waiting: Awaitable[None]) -> None:
@@ -374,12 +376,8 @@ class Execution:
         """Move a turn that has written nothing to the newest state."""
         cell = turn.cell
         head = cell.head
-        if head is not None and cell.known:
-            now = tick()
-            if not await self._runtime.store.current(head.actor_id, head.version):
-                cell.forget()
-            elif cell.head is head:
-                cell.checked = max(cell.checked, now)
+        if head is not None and cell.known and not await cell.newest(head):
+            cell.forget()
         if not cell.known:
             await self._runtime.lifecycle.load(cell)
         if not cell.known or cell.actor_id != turn.actor_id:

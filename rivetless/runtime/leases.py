@@ -8,6 +8,7 @@ is still fenced by the version.
 from __future__ import annotations
 
 import random
+from asyncio import Future
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 LENGTH: Final = 10.0
 """Seconds a lease is taken for; renewed at half, so a process that died blocks nobody for long."""
+
+AGAIN: Final = 0.5
+"""Seconds until a renewal that the store has refused is tried again."""
 
 POLL: Final = (0.01, 0.25)
 """Shortest and longest pause, in seconds, of a turn that waits for another process's lease."""
@@ -95,9 +99,15 @@ class Leases:
         lease = self.change(turn.job, turn.hold_id)
         if lease is None or cell.moved(turn.base) is not None or turn.ended:
             return
-        cell.stage(Step(Changes(turn.runtime.fresh_commit_id(), lease=lease)))
-        # Nothing that the turn has read has changed: it goes on from here.
-        turn.base = cell.snapshot()
+        step = Step(Changes(turn.runtime.fresh_commit_id(), lease=lease), renews=True)
+        step.landed.add_done_callback(partial(self._renewed, turn))
+        cell.stage(step)
+
+    def _renewed(self, turn: ActorTurn, landed: Future[bool]) -> None:
+        """Try again soon where the store was away."""
+        if not landed.result() and turn.renewal is not None and not turn.ended:
+            turn.renewal.cancel()
+            turn.renewal = self._clock.call_later(AGAIN, partial(self._renew, turn))
 
     async def wait(self, tries: int) -> None:
         """Pause before looking again whether another process's lease has ended."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rivetless.frozen import frozen
 from rivetless.runtime.records import find_record
-from rivetless.store.base import Changes, Duplicate, Gone, Record, Store, StoreError
+from rivetless.store.base import Changes, Duplicate, Full, Gone, Record, Store, StoreError
 
 
 @frozen
@@ -27,11 +27,12 @@ ATTEMPTS = 3
 
 
 async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int) -> Verdict:
-    """Look for a commit in the head, and if it is not there make sure that it never will be.
+    """Look for a commit in the head; if it is not there, make it, or make sure it never will be.
 
-    A write may still be on its way when its answer is given up. Moving the head's version fences
-    it off: afterwards it has either been applied, which the head's window of recent commit ids
-    shows, or it cannot be any more.
+    A write may still be on its way when its answer is given up. If the head is as it was, the same
+    commit is sent again, so that nobody has to run again: either arrives on the version that both
+    were prepared on, and the other is refused. If the version has moved, the head's window of
+    recent commit ids shows whether it was this commit that has moved it.
 
     Args:
         store: where the commit went.
@@ -73,14 +74,23 @@ async def reconcile(store: Store, actor_id: str, changes: Changes, expected: int
                 # Every version since the base has its id in the window, and ours is not among them.
                 unbroken = head.version - expected <= len(head.commits)
                 return Verdict(applied=False) if unbroken else UNKNOWN
-            fence = Changes(commit_id=f"{changes.commit_id}!", touch=True)
-            await store.commit(actor_id, fence, expected=expected)
-            return Verdict(applied=False)
+            return await _send_again(store, actor_id, changes, expected)
         except Gone:
             return UNKNOWN
         except StoreError:
             continue  # moved once more, or out of reach, or not to be read by this code
     return UNKNOWN
+
+
+async def _send_again(store: Store, actor_id: str, changes: Changes, expected: int) -> Verdict:
+    """Make a commit that is not there yet: of the two, one at most is on the version it wants."""
+    try:
+        version = await store.commit(actor_id, changes, expected=expected)
+    except (Full, Duplicate):
+        fence = Changes(commit_id=f"{changes.commit_id}!", touch=True)
+        await store.commit(actor_id, fence, expected=expected)
+        return Verdict(applied=False)
+    return Verdict(applied=True, version=version)
 
 
 def _makes(changes: Changes) -> bool:

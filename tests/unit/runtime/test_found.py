@@ -28,7 +28,8 @@ from rivetless.runtime.commands import (
     SendMessage,
     SendResult,
 )
-from rivetless.store.base import Record
+from rivetless.runtime.steps import Step
+from rivetless.store.base import Changes, Collection, Record, RecordKey
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
 from tests.unit.runtime.worlds import Bells, Process, World
@@ -310,6 +311,132 @@ async def test_the_hook_of_an_end_has_its_time_after_a_freeze(
     gate("thawed").set()
     await closing
     assert await process.call("porch", "read") == ["c1 has gone"]
+
+
+# -- exclusive turns ----------------------------------------------------------------------------
+
+
+class Press(Actor[Log]):
+    @action(exclusive=True)
+    async def do(self, name: str) -> list[str]:
+        runs.append(name)
+        await gate(name).wait()
+        self.state.log.append(name)
+        return self.state.log
+
+    @action
+    async def look(self) -> list[str]:
+        return self.state.log
+
+
+runs: list[str] = []
+
+
+async def presses() -> tuple[World, Process, Process]:
+    world = await World.open(Press)
+    one, two = world.process(), world.process()
+    await one.call("press", "look")
+    runs.clear()
+    return world, one, two
+
+
+@pytest.mark.parametrize("fault", [Fault.VANISHED, Fault.LATE])
+async def test_an_exclusive_turn_does_not_run_again_for_a_commit_that_got_lost(
+    fault: Fault,
+) -> None:
+    """The commit was fenced off, and the turn ran again: its payment was made twice."""
+    world, one, _ = await presses()
+    doing = asyncio.create_task(one.call("press", "do", "a"))
+    await settle()
+    lost = world.faults.inject(fault)
+    gate("a").set()
+    assert await doing == ["a"]
+    lost.release()
+    await settle()
+    assert await one.call("press", "look") == ["a"]
+    assert runs == ["a"]
+
+
+async def test_a_commit_whose_condition_does_not_hold_any_more_never_arrives() -> None:
+    """Another has made meanwhile what was to be absent; no version tells of that."""
+    world, one, _ = await presses()
+    (cell,) = one.runtime.cells
+    record = Record(Collection.KV, b"a", b"")
+    names = (RecordKey(record.collection, record.key),)
+    fresh_id = one.runtime.fresh_commit_id
+    step = Step(Changes(fresh_id(), state=b"late", absent=names))
+    late = world.faults.inject(Fault.LATE)
+    held = world.faults.inject(Fault.HELD)
+    cell.stage(step)
+    await held.reached.wait()
+    await world.store.commit(cell.actor_id, Changes(fresh_id(), puts=(record,)), expected=None)
+    held.release()
+    await settle()
+    assert step.landed.result() is False
+    await world.store.commit(cell.actor_id, Changes(fresh_id(), deletes=names), expected=None)
+    late.release()
+    await settle()
+    head = await world.store.load(cell.actor_id)
+    assert head is not None
+    assert head.state != b"late"
+
+
+async def test_who_has_waited_for_another_lease_leaves_the_holder_alone() -> None:
+    """A turn here waited for another process's lease, and another one had the actor by then."""
+    world, one, two = await presses()
+    theirs = asyncio.create_task(two.call("press", "do", "a"))
+    await settle()
+    ours = [asyncio.create_task(one.call("press", "do", name)) for name in "bc"]
+    reading = asyncio.create_task(one.call("press", "look"))
+    await world.clock.advance(1)
+    gate("a").set()
+    assert await theirs == ["a"]
+    for _ in range(100):
+        await world.clock.advance(0.01)
+    assert len(runs) == 2
+    gate("b").set()
+    gate("c").set()
+    while not all(task.done() for task in (*ours, reading)):
+        await world.clock.advance(0.1)
+    assert sorted(await one.call("press", "look")) == sorted(runs) == ["a", "b", "c"]
+
+
+async def test_a_turn_outlives_a_lease_that_could_not_be_renewed_at_once() -> None:
+    """The store was away at a renewal: the turn lost its base, and ran again."""
+    world, one, two = await presses()
+    doing = asyncio.create_task(one.call("press", "do", "a"))
+    await settle()
+    world.faults.inject(Fault.BEFORE)
+    await world.clock.advance(5.2)
+    assert world.faults.planned == 0
+    looking = asyncio.create_task(two.call("press", "do", "b"))
+    await world.clock.advance(8)
+    assert runs == ["a"], "the lease was made longer nevertheless"
+    gate("a").set()
+    gate("b").set()
+    assert await doing == ["a"]
+    await world.clock.advance(1)
+    assert await looking == ["a", "b"]
+    assert runs == ["a", "b"]
+
+
+async def test_a_read_during_a_renewal_does_not_disturb_its_turn() -> None:
+    """The version had been moved by the renewal, and was taken for another process's doing."""
+    world, one, _ = await presses()
+    doing = asyncio.create_task(one.call("press", "do", "a"))
+    await settle()
+    renewal = world.faults.inject(Fault.HELD_AFTER)
+    await world.clock.advance(5)
+    assert renewal.reached.is_set()
+    (cell,) = one.runtime.cells
+    assert cell.head is not None
+    looking = asyncio.create_task(cell.newest(cell.head))
+    await settle()
+    renewal.release()
+    assert await looking
+    gate("a").set()
+    assert await doing == ["a"]
+    assert runs == ["a"]
 
 
 # -- workflows ---------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ async def test_messages_that_are_there_do_not_wait_for_each_other(patient: None)
     assert (await stored(world)).counters["messages"] <= 1, "only the last unit waits"
 
 
-@pytest.mark.parametrize("fault", [Fault.CONFLICT, Fault.BEFORE, Fault.VANISHED])
+@pytest.mark.parametrize("fault", [Fault.CONFLICT, Fault.BEFORE])
 async def test_a_unit_that_is_lost_while_the_loop_waits_is_done_again(
     patient: None, fault: Fault
 ) -> None:

@@ -101,7 +101,7 @@ async def test_a_lost_acknowledgement_is_found(store: DynamoDBStore, client: Los
     assert await reconcile(store, life.id, made, 1) == Verdict(applied=True, version=3)
 
 
-async def test_a_commit_that_never_arrived_is_fenced_off(
+async def test_a_commit_that_never_arrived_is_made_again(
     store: DynamoDBStore, client: Losing
 ) -> None:
     life = await begin(store)
@@ -109,21 +109,22 @@ async def test_a_commit_that_never_arrived_is_fenced_off(
     client.answers = [AnswerLost("time-out")]
     with pytest.raises(OutcomeUnknown):
         await store.commit(life.id, made, expected=1)
-    assert await reconcile(store, life.id, made, 1) == Verdict(applied=False)
-    assert (await life.head()).version == 2
+    assert await reconcile(store, life.id, made, 1) == Verdict(applied=True, version=2)
+    assert (await life.head()).state == b"new"
 
 
 async def test_a_write_that_arrives_after_it_was_given_up_is_refused(
     store: DynamoDBStore, client: Losing
 ) -> None:
     life = await begin(store)
-    made = changes(state=b"late")
+    made = changes(state=b"late", counters={"n": 1})
     client.held = 1
     with pytest.raises(OutcomeUnknown):
         await store.commit(life.id, made, expected=1)
-    assert await reconcile(store, life.id, made, 1) == Verdict(applied=False)
+    assert await reconcile(store, life.id, made, 1) == Verdict(applied=True, version=2)
     assert await client.arrive() == ["ConditionalCheckFailedException"]
-    assert (await life.head()).state == b"{}"
+    head = await life.head()
+    assert (head.state, head.counters["n"]) == (b"late", 1)
 
 
 async def test_a_transaction_that_arrives_after_its_repetition_does_nothing(
