@@ -13,6 +13,7 @@ from tests.simulation.workloads.listeners import Listeners
 from tests.simulation.workloads.lives import Lives
 from tests.simulation.workloads.pairs import Shelves
 from tests.simulation.workloads.payments import Payments
+from tests.simulation.workloads.presses import Presses
 from tests.simulation.workloads.registers import Ledgers, Registers
 from tests.simulation.workloads.reminders import Reminders
 from tests.simulation.workloads.repeats import Repeats
@@ -26,6 +27,7 @@ WORKLOADS: Final[tuple[type[Workload], ...]] = (
     Banks,
     Repeats,
     Payments,
+    Presses,
     Inboxes,
     Reminders,
     Crons,
@@ -37,7 +39,7 @@ WORKLOADS: Final[tuple[type[Workload], ...]] = (
 )
 
 SEEDS: Final[dict[StoreKind, int]] = {"memory": 400, "sqlite": 200, "dynamodb": 200}
-"""Seeds of each workload, on each kind of store; of some a part of them: 10,600 in all."""
+"""Seeds of each workload, on each kind of store; of some a part of them: 10,800 in all."""
 
 CHUNK: Final = 100
 """Seeds of one test, so that workers have the same to do."""
