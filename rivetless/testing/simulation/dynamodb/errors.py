@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from rivetless.aws.client import ServiceError
@@ -10,6 +10,17 @@ from rivetless.aws.client import ServiceError
 
 class NotSimulated(NotImplementedError):
     """A request that DynamoDB knows and the simulation does not."""
+
+
+def check_known(what: str, given: Mapping[str, Any], known: Set[str]) -> None:
+    """Refuse members of a request that are not simulated.
+
+    Raises:
+        NotSimulated: there are some.
+    """
+    if given.keys() - known:
+        unknown = ", ".join(sorted(given.keys() - known))
+        raise NotSimulated(f"the simulated DynamoDB knows no {unknown} of {what}")
 
 
 def refusal(code: str, message: str, **body: object) -> ServiceError:

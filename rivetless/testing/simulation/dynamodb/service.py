@@ -11,6 +11,7 @@ from rivetless.clock import Clock
 from rivetless.testing.simulation.dynamodb import reads, writes
 from rivetless.testing.simulation.dynamodb.errors import (
     NotSimulated,
+    check_known,
     invalid,
     no_such_table,
     refusal,
@@ -70,6 +71,8 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 """The members of requests that are simulated."""
+
+_READ_PARTS: Final = _NAMES | {"Keys", "ConsistentRead", "ProjectionExpression"}
 
 _Answer = tuple[Payload, float]
 
@@ -149,9 +152,9 @@ class SimulatedDynamoDB(Client):
         known = _KNOWN.get(operation)
         if known is None:
             raise NotSimulated(f"the simulated DynamoDB has no {operation}")
-        if not known.issuperset(payload):
-            unknown = ", ".join(sorted(payload.keys() - known))
-            raise NotSimulated(f"the simulated DynamoDB knows no {unknown} of {operation}")
+        check_known(operation, payload, known)
+        if payload.get("Select", "COUNT") != "COUNT":
+            raise NotSimulated("the simulated DynamoDB selects by projections, or counts")
         self._now = self._clock.now()
         for table in self._tables.values():
             table.expire(self._now, self._ttl_delay)
@@ -246,6 +249,7 @@ class SimulatedDynamoDB(Client):
         found: dict[str, list[Item]] = {}
         capacity: list[Payload] = []
         for name, part in parts.items():
+            check_known("BatchGetItem", part, _READ_PARTS)
             table = self._table({"TableName": name})
             found[name], units = reads.batch_get(table, part, self._now)
             capacity.append({"TableName": name, "CapacityUnits": units})

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rivetless.aws.client import Payload, ServiceError
-from rivetless.testing.simulation.dynamodb.errors import cancelled, invalid, refusal
+from rivetless.testing.simulation.dynamodb.errors import (
+    cancelled,
+    check_known,
+    invalid,
+    refusal,
+)
 from rivetless.testing.simulation.dynamodb.tables import Row, Table, read_units
 from rivetless.testing.simulation.dynamodb.writes import Write, prepare, units
 
@@ -23,6 +28,21 @@ TOKEN_SECONDS: Final = 600.0
 
 KINDS: Final = ("ConditionCheck", "Put", "Update", "Delete")
 _LONGEST_TOKEN: Final = 36
+_EVERY: Final = frozenset(
+    {
+        "TableName",
+        "ConditionExpression",
+        "ExpressionAttributeNames",
+        "ExpressionAttributeValues",
+        "ReturnValuesOnConditionCheckFailure",
+    }
+)
+_PARTS: Final[Mapping[str, frozenset[str]]] = {
+    "ConditionCheck": _EVERY | {"Key"},
+    "Put": _EVERY | {"Item"},
+    "Update": _EVERY | {"Key", "UpdateExpression"},
+    "Delete": _EVERY | {"Key"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +107,13 @@ def transact(
             "1 validation error detected: Value at 'clientRequestToken' failed to satisfy "
             f"constraint: Member must have length less than or equal to {_LONGEST_TOKEN}"
         )
+    writes = _prepare(tables, parts)
     if token is not None and (done := tokens.find(token, parts, now)) is not None:
         # What was done before is only looked at.
         return {
             name: _capacity("Read", sum(2 * read_units(size, consistent=True) for size in sizes))
             for name, sizes in done.sizes.items()
         }
-    writes = _prepare(tables, parts)
     befores = [write.table.get(write.key) for write in writes]
     afters = _results(writes, befores)
     sizes = [
@@ -131,6 +151,7 @@ def _prepare(tables: Mapping[str, Table], parts: Sequence[Payload]) -> list[Writ
         if len(kinds) != 1 or len(part) != 1:
             raise invalid("TransactItems can only contain one of Check, Put, Update or Delete")
         inner: Mapping[str, Any] = part[kinds[0]]
+        check_known(kinds[0], inner, _PARTS[kinds[0]])
         table = tables.get(inner["TableName"])
         if table is None:
             raise refusal("ResourceNotFoundException", "Requested resource not found")
