@@ -94,16 +94,10 @@ class Sweeper:
                 head = await runtime.store.load(due.actor_id)
             except NewerFormat:
                 continue  # for processes with newer code, which look as well
-            if head is None:
+            if head is None or not await runtime.waking.tend(head):
                 continue
-            if head.outbox:
-                await runtime.outgoings.dispatch_old(head)
-            if head.destroyed_at is not None:
-                await runtime.lifecycle.drain(due.actor_id)
-            elif (keeper := runtime.keepers.get(head.address.namespace)) is not None:
-                if due.at <= now:
-                    await keeper.tend(head)
-            elif (ring := runtime.alarms.overdue(head)) is not None:
+            ring = runtime.alarms.overdue(head)
+            if ring is not None:
                 runtime.alarms.ring(ring)
 
     async def _reap(self) -> None:

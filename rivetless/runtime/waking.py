@@ -108,20 +108,30 @@ class Waking:
             return
         if head is None:
             return
+        if not await self.tend(head):
+            return
+        if head.address.name not in runtime.definitions:
+            runtime.log.warning("actor %s is of no known class", head.address)
+            return
+        tenure = (await runtime.cells.met(head, began)).tenure
+        if tenure.stopped is None:
+            await self._do_what_is_due(head, command)
+        else:  # the actor is being put to sleep here
+            tenure.afterwards.append(lambda: runtime.begin(self.wake(command)))
+
+    async def tend(self, head: Head) -> bool:
+        """Do what a head needs that is not its actor's own doing; say whether there is an actor."""
+        runtime = self._runtime
         if head.outbox:
             await runtime.outgoings.dispatch_old(head)
         if head.destroyed_at is not None:
-            await runtime.lifecycle.drain(command.actor_id)
-        elif (keeper := runtime.keepers.get(head.address.namespace)) is not None:
-            await keeper.tend(head)
-        elif head.address.name not in runtime.definitions:
-            runtime.log.warning("actor %s is of no known class", head.address)
-        else:
-            tenure = (await runtime.cells.met(head, began)).tenure
-            if tenure.stopped is None:
-                await self._do_what_is_due(head, command)
-            else:  # the actor is being put to sleep here
-                tenure.afterwards.append(lambda: runtime.begin(self.wake(command)))
+            await runtime.lifecycle.drain(head.actor_id)
+            return False
+        keeper = runtime.keepers.get(head.address.namespace)
+        if keeper is None:
+            return True
+        await keeper.tend(head)
+        return False
 
     async def _fire_at_hand(self, command: Wake) -> bool:
         """Fire what is due of an actor that is awake here, without having read its head again.
