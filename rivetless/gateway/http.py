@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rivetless.errors import (
     ActorError,
@@ -31,6 +31,7 @@ from rivetless.protocol.messages import (
     CURRENT_VERSION,
     HttpActionRequest,
     HttpActionResponse,
+    HttpBody,
     HttpQueueSendRequest,
     HttpQueueSendResponse,
 )
@@ -41,6 +42,7 @@ from rivetless.runtime.commands import (
     ById,
     CallAction,
     GetActor,
+    Origin,
     RawRequest,
     RawResponse,
     SendMessage,
@@ -49,11 +51,13 @@ from rivetless.runtime.commands import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Awaitable, Callable, Hashable
 
     from rivetless.registry import Registry
 
 __all__ = ["ACTOR_VERSION", "HttpOptions", "HttpService", "rate_key"]
+
+B = TypeVar("B", bound=HttpBody)
 
 ACTOR_VERSION: Final = "2.3.3"
 """What actors tell dashboards; a newer one would promise inspector features that are not there."""
@@ -164,40 +168,45 @@ class HttpService:
     async def _action(
         self, exchange: Exchange, target: Target, request: GatewayRequest, name: str
     ) -> None:
-        codec = _codec(exchange)
-        version = CURRENT_VERSION
-        try:
-            body = await exchange.body(self._options.max_incoming, incoming_too_long)
-            message, version = codec.decode(HttpActionRequest, body)
-            url = actor_url(request.subpath, request.query)
-            origin = http_origin(exchange, request_info(exchange, "POST", url), self._calls)
-            result: ActionResult = await self._dispatcher.dispatch(
-                CallAction(target, name, message.args, origin)
-            )
-            data = codec.encode(HttpActionResponse(result.output), version)
-            if len(data) > self._options.max_outgoing:
-                raise outgoing_too_long(len(data), self._options.max_outgoing)
-        except Exception as error:
-            await exchange.fail(error, codec, version, expose=self._options.expose)
-            return
-        headers = actor_headers(result.actor_id, result.key)
-        await exchange.reply(200, data, _CONTENT_TYPES[codec.name], headers)
+        async def call(
+            message: HttpActionRequest, origin: Origin
+        ) -> tuple[ActionResult, HttpActionResponse]:
+            command = CallAction(target, name, message.args, origin)
+            result = await self._dispatcher.dispatch(command)
+            return result, HttpActionResponse(result.output)
+
+        await self._call(exchange, request, HttpActionRequest, call)
 
     async def _queue(
         self, exchange: Exchange, target: Target, request: GatewayRequest, name: str
     ) -> None:
+        async def send(
+            message: HttpQueueSendRequest, origin: Origin
+        ) -> tuple[SendResult, HttpQueueSendResponse]:
+            timeout = None if message.timeout is None else message.timeout / 1000
+            command = SendMessage(target, name, message.body, message.wait, timeout, origin)
+            result = await self._dispatcher.dispatch(command)
+            return result, HttpQueueSendResponse(result.status, result.response)
+
+        await self._call(exchange, request, HttpQueueSendRequest, send)
+
+    async def _call(
+        self,
+        exchange: Exchange,
+        request: GatewayRequest,
+        kind: type[B],
+        call: Callable[[B, Origin], Awaitable[tuple[ActionResult | SendResult, HttpBody]]],
+    ) -> None:
+        """Answer a call whose body is of a kind of the protocol, as its answer's is."""
         codec = _codec(exchange)
         version = CURRENT_VERSION
         try:
             body = await exchange.body(self._options.max_incoming, incoming_too_long)
-            message, version = codec.decode(HttpQueueSendRequest, body)
+            message, version = codec.decode(kind, body)
             url = actor_url(request.subpath, request.query)
             origin = http_origin(exchange, request_info(exchange, "POST", url), self._calls)
-            timeout = None if message.timeout is None else message.timeout / 1000
-            result: SendResult = await self._dispatcher.dispatch(
-                SendMessage(target, name, message.body, message.wait, timeout, origin)
-            )
-            data = codec.encode(HttpQueueSendResponse(result.status, result.response), version)
+            result, answer = await call(message, origin)
+            data = codec.encode(answer, version)
             if len(data) > self._options.max_outgoing:
                 raise outgoing_too_long(len(data), self._options.max_outgoing)
         except Exception as error:
