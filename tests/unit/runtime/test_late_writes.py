@@ -118,7 +118,7 @@ async def test_a_send_beside_a_late_subscription_is_committed_for_itself() -> No
     world = await World.open(Hall)
     one = world.process()
     life = await opened(one, "c1")
-    cell = one.runtime.cell_of(life)
+    cell = one.runtime.cells.known(life)
     assert cell is not None
     before = world.store.calls["commit"]
     await asyncio.gather(
