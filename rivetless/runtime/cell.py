@@ -70,6 +70,9 @@ class Cell(Chain):
         inbox: the messages this process has read, once one was asked for.
         pump: what runs the actor's ``run`` here, while it does.
         used: tick of the last use.
+        checked: tick of the last moment at which ``head`` is known to have been the newest.
+        idle_timer: the timer that puts the actor to sleep, where that matters to its class.
+        lock: held by whoever loads, creates or wakes the actor.
     """
 
     __slots__ = (

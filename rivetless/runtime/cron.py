@@ -24,7 +24,7 @@ from rivetless.runtime.job import Job, digest
 from rivetless.runtime.parts import Part
 from rivetless.runtime.recurring import KIND, Recurring, Run, Running, row_key, rows_end
 from rivetless.runtime.schedules import Quota
-from rivetless.runtime.timers import Timer, Timers, milliseconds, seconds
+from rivetless.runtime.timers import Timer, Timers, milliseconds, rounded
 from rivetless.store.base import Changes, Collection, Record, RecordKey
 
 if TYPE_CHECKING:
@@ -144,13 +144,13 @@ class Crons(Part, CronPort):
         now = self.now()
         if old is None:
             uid = self.turn.runtime.random_bytes(8).hex()
-            next_at = seconds(wish.cadence.after(now))
+            next_at = rounded(wish.cadence.after(now))
             args, history = wish.args, wish.max_history
             return Recurring(name, uid, wish.cadence, wish.action, args, history, next_at)
         new = replace(old, action=wish.action, args=wish.args, max_history=wish.max_history)
         if _same(old.cadence, wish.cadence):
             return new
-        return replace(new, cadence=wish.cadence, next_at=seconds(wish.cadence.after(now)))
+        return replace(new, cadence=wish.cadence, next_at=rounded(wish.cadence.after(now)))
 
     def change(self, old: Recurring | None, new: Recurring | None) -> None:
         """Write down what has become of a job, and keep its timer in step.
@@ -186,7 +186,7 @@ class Crons(Part, CronPort):
         if new is not None and new.running is not None:
             oldest = min(oldest, new.running.seq)
         if oldest - old.oldest > ROWS:
-            at = seconds(self.now())
+            at = rounded(self.now())
             self.turn.part(Timers).add(Timer(at, PURGE, old.uid, oldest.to_bytes(8, "big")))
         else:
             self._gone.update(row_key(old.uid, seq) for seq in range(old.oldest, oldest))
@@ -196,11 +196,11 @@ class Crons(Part, CronPort):
 
     def begin(self, job: Recurring, until: float) -> Recurring:
         """Note that a run has begun; return the job with it."""
-        now = seconds(self.now())
+        now = rounded(self.now())
         seq = job.seq + 1 if job.max_history else job.seq
-        running = Running(seq, job.next_at, now, seconds(until))
+        running = Running(seq, job.next_at, now, rounded(until))
         self._row(job, seq, Run("running", running.scheduled_at, now))
-        next_at = seconds(job.cadence.after(now))
+        next_at = rounded(job.cadence.after(now))
         return replace(job, seq=seq, running=running, last_at=now, next_at=next_at)
 
     def end(self, job: Recurring, failure: Failure | None) -> Recurring:
@@ -209,7 +209,7 @@ class Crons(Part, CronPort):
         if running is None:
             raise AssertionError("no run is under way")
         result: Literal["ok", "error"] = "ok" if failure is None else "error"
-        ended = seconds(self.now())
+        ended = rounded(self.now())
         row = Run(result, running.scheduled_at, running.fired_at, ended, failure)
         self._row(job, running.seq, row)
         return replace(job, running=None)
@@ -225,7 +225,7 @@ class Crons(Part, CronPort):
             for at in missed:
                 seq += 1
                 self._row(job, seq, Run("skipped", at, at))
-        return replace(job, seq=seq, next_at=seconds(job.cadence.after(now)))
+        return replace(job, seq=seq, next_at=rounded(job.cadence.after(now)))
 
     def _row(self, job: Recurring, seq: int, run: Run) -> None:
         if job.max_history:
@@ -395,7 +395,7 @@ class CronRunner:
             )
             turn.deletes.extend(RecordKey(Collection.HISTORY, row.key) for row in rows)
             if len(rows) == 2 * ROWS:
-                timers.add(replace(timer, at=seconds(self._runtime.clock.now() + 1)))
+                timers.add(replace(timer, at=rounded(self._runtime.clock.now() + 1)))
 
         await self._run(firing, "cron history", body)
 

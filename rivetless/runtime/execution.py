@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,17 +15,14 @@ from rivetless.runtime import replies
 from rivetless.runtime.cell import Cell
 from rivetless.runtime.commands import ActionResult, ById, Target
 from rivetless.runtime.job import MAX_CHAIN, Job
-from rivetless.runtime.records import find_record
 from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.runtime.turn import ActorTurn
 from rivetless.serde import UnstorableError
 from rivetless.store.base import (
     Changes,
-    Collection,
     Full,
     Lease,
     OutcomeUnknown,
-    Record,
     StoreError,
     TooLarge,
     Unavailable,
@@ -47,7 +44,7 @@ SHARE: Final = 0.2
 PASSING: Final = ("guard.service_unavailable", "actor.conflict", "actor.outcome_unknown")
 """What says nothing of what was being done, which is done again."""
 
-PATIENCE: Final = 3
+MOST_CONFLICTS: Final = 3
 """Conflicts after which a turn takes the lease."""
 
 
@@ -230,7 +227,8 @@ class Execution:
             raise errors.deadlock((*job.origin.chain, job.link(cell.address, turn_id)))
 
     def _wants_lease(self, job: Job) -> bool:
-        return job.exclusive or job.conflicts >= PATIENCE or (job.outside and job.conflicts > 0)
+        most = 1 if job.outside else MOST_CONFLICTS
+        return job.exclusive or job.conflicts >= most
 
     async def _wait_for_lease(self, cell: Cell, lease: Lease, job: Job, tries: int) -> None:
         """Wait a moment for another process's lease to end, then look at the head again."""
@@ -369,104 +367,6 @@ class Execution:
         turn.job.failing = (turn.actor_id, failing) if failing else None
         if not isinstance(error, errors.ActorError):
             turn.log.error("unhandled error in %s", turn.job.label, exc_info=error)
-
-    # -- what a handler may ask for in the middle -------------------------------------------------
-
-    async def refresh(self, turn: ActorTurn) -> None:
-        """Move a turn that has written nothing to the newest state."""
-        cell = turn.cell
-        head = cell.head
-        if head is not None and cell.known and not await cell.newest(head):
-            cell.forget()
-        if not cell.known:
-            await self._runtime.lifecycle.load(cell)
-        if not cell.known or cell.actor_id != turn.actor_id:
-            raise Superseded(elsewhere=True)
-        turn.base = cell.snapshot()
-
-    async def checkpoint(self, turn: ActorTurn) -> None:
-        """Commit what there is and go on; from here on the turn is at most once."""
-        job, cell = turn.job, turn.cell
-        first = job.checkpoints == 0
-        self._hold_now(turn, closed=True)
-        await turn.prepare()
-        changes = self.collect(turn, last=False) or Changes(self._runtime.fresh_commit_id())
-        turn.check_base()
-        if first:
-            lease = self._runtime.leases.change(job, turn.hold_id)
-            clock = self._runtime.clock
-            changes = replies.remember(changes, clock, cell, job, replies.STARTED)
-            if lease is not None:
-                changes = replace(changes, lease=lease)
-        if changes.empty and not turn.effects:
-            job.checkpoints += 1
-            return
-        step = Step(changes, tuple(turn.effects), hops=job.hops)
-        cell.stage(step)
-        # Not what it is when the effects are out: the state may be another's by then.
-        base = cell.snapshot()
-        turn.presence.remember(changes)
-        try:
-            await step.done
-        except Full as error:
-            turn.refused = errors.queue_full(error.limit)
-            raise turn.refused from error
-        except errors.ActorError as error:
-            # Unknown, so not to be run again; the handler may go on if it likes.
-            job.checkpoints += error.name == "actor.outcome_unknown"
-            raise
-        job.checkpoints += 1
-        turn.go_on_from(base)
-        self._runtime.leases.keep(turn)
-
-    async def once(self, turn: ActorTurn, name: str, fn: Callable[[], Awaitable[Any]]) -> Any:
-        """Run ``fn`` unless an earlier run (or an earlier attempt at the same turn) has done it."""
-        job, cell, runtime = turn.job, turn.cell, self._runtime
-        if job.once is None:
-            job.once = {}
-        if name in job.once:
-            return job.once[name]
-        key = f"once:{turn.turn_id}:{name}".encode()
-        if turn.durable_cause:
-            record = await turn.port_call(
-                find_record(runtime.store, turn.actor_id, Collection.REPLY, key)
-            )
-            if record is not None:
-                job.once[name] = value = replies.decode(record.data)
-                return value
-        self._hold_now(turn, closed=job.closed)
-        turn.check_base()
-        lease = cell.lease
-        if lease is None or lease.holder != turn.hold_id:
-            turn.base = await turn.port_call(
-                runtime.leases.take(cell, job, turn.hold_id, runtime.fresh_commit_id())
-            )
-            runtime.leases.keep(turn)
-        await turn.port_call(turn.reach_out())
-        value = await fn()
-        job.once[name] = value
-        expires_at = runtime.clock.now() + replies.KEPT
-        record = Record(Collection.REPLY, key, replies.encode(value), expires_at=expires_at)
-        # It stays true whatever becomes of the turns that are committed together with it.
-        changes = Changes(runtime.fresh_commit_id(), puts=(record,))
-        await turn.port_call(runtime.commit_loose(turn.actor_id, changes, cell))
-        return value
-
-    def _hold_now(self, turn: ActorTurn, *, closed: bool) -> None:
-        """Hold the actor from here on, in the middle of a run.
-
-        Raises:
-            Superseded: somebody else holds it; the next run waits for it before it begins.
-        """
-        job, cell = turn.job, turn.cell
-        if job.leased:
-            job.closed = cell.closed = closed or cell.closed
-            return
-        if not cell.try_hold(turn.hold_id, closed=closed):
-            job.conflicts = max(job.conflicts, PATIENCE)
-            raise Superseded(elsewhere=False)
-        job.leased = True
-        job.closed = closed
 
 
 def says_nothing(error: Exception) -> bool:

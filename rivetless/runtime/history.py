@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from rivetless.runtime.messages import MARK, mark, read_message
 from rivetless.runtime.parts import Part
-from rivetless.runtime.timers import Timer, Timers
-from rivetless.runtime.timers import seconds as whole_milliseconds
+from rivetless.runtime.timers import Timer, Timers, rounded
 from rivetless.store.base import Append, Changes, Record, RecordKey
 from rivetless.store.base import Collection as Records
 from rivetless.workflow.errors import HistoryMoved
@@ -136,4 +135,4 @@ class History(Part):
 
 
 def _timer(name: str, at: float) -> Timer:
-    return Timer(whole_milliseconds(at), TIMER, name)
+    return Timer(rounded(at), TIMER, name)

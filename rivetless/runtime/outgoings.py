@@ -19,7 +19,7 @@ from rivetless.errors import ActorError, make
 from rivetless.runtime.dead import Letter, failure_of, letter_record
 from rivetless.runtime.outbox import Dispatch, Outbox
 from rivetless.runtime.ports import Ring
-from rivetless.runtime.timers import seconds
+from rivetless.runtime.timers import rounded
 from rivetless.runtime.waking import MAX_HOPS
 from rivetless.store.base import Changes, Collection, Duplicate, Head, Record, RecordKey, StoreError
 
@@ -297,7 +297,7 @@ class Outgoings:
         return Letter(
             kind=entry.kind,
             source=entry.id,
-            at=seconds(self._runtime.clock.now()),
+            at=rounded(self._runtime.clock.now()),
             attempts=entry.attempts + 1,
             failure=failure_of(reason),
             body=entry.body,

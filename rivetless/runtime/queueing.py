@@ -19,7 +19,7 @@ from rivetless.runtime.dead import Failure, Letter, Letters
 from rivetless.runtime.messages import COUNTER, FAILING, Stored
 from rivetless.runtime.parts import Part
 from rivetless.runtime.records import find_record
-from rivetless.runtime.timers import seconds as whole_milliseconds
+from rivetless.runtime.timers import rounded
 from rivetless.store.base import Append, Changes, Record, RecordKey
 from rivetless.store.base import Collection as Records
 
@@ -229,7 +229,7 @@ class TurnQueue(Part, QueuePort):
             self._marks[number] = count
             return
         self.taken[number] = message
-        at = whole_milliseconds(self.turn.runtime.clock.now())
+        at = rounded(self.turn.runtime.clock.now())
         body = [message.queue, message.body]
         self.turn.part(Letters).add(Letter("message", str(number), at, count, failure, body))
         if message.waiter is not None:

@@ -158,7 +158,7 @@ class RunTurn(ActorTurn):
             if began is not None and cell.known and cell.checked >= began:
                 fresh = cell.snapshot()
             else:
-                await self.runtime.execution.refresh(self)
+                await self.runtime.checkpoints.refresh(self)
                 fresh, self.base = self.base, base
             if fresh.epoch != base.epoch:
                 self._follow()

@@ -20,6 +20,7 @@ from rivetless.runtime.alarms import Alarms, LocalDoorbells
 from rivetless.runtime.background import run_later
 from rivetless.runtime.cell import Cell
 from rivetless.runtime.cells import Cells
+from rivetless.runtime.checkpoints import Checkpoints
 from rivetless.runtime.claim import Rivals
 from rivetless.runtime.commands import (
     ActionResult,
@@ -146,6 +147,7 @@ class Runtime:
         self.leases = Leases(store, self.clock, self._rng)
         self.lifecycle = Lifecycle(self)
         self.execution = Execution(self, self._rng)
+        self.checkpoints = Checkpoints(self)
         self.connections = Connections(self)
         self.actions = Actions(self, self.connections)
         self.queues = Queues(self, self.connections)

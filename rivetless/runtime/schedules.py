@@ -16,7 +16,7 @@ from rivetless.runtime.commands import ById
 from rivetless.runtime.dead import Letter, Letters, failure_of
 from rivetless.runtime.job import Job, digest
 from rivetless.runtime.parts import Part
-from rivetless.runtime.timers import Timer, Timers, milliseconds, seconds
+from rivetless.runtime.timers import Timer, Timers, milliseconds, rounded
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
@@ -148,7 +148,7 @@ class Schedules(SchedulePort):
 
     def add(self, at: float, action: str, args: Sequence[object]) -> str:
         self._turn.part(Quota).take()
-        at = seconds(at)
+        at = rounded(at)
         new_id = schedule_id(at, self._turn.runtime.random_bytes(10))
         self._turn.part(Timers).add(Planned(action, list(args), at).timer(new_id, at))
         return new_id
@@ -158,7 +158,7 @@ class Schedules(SchedulePort):
         body = cast("dict[str, Any]", letter.body)
         self._turn.part(Quota).take()
         planned = Planned(body["action"], body["args"], body["run_at"])
-        self._turn.part(Timers).add(planned.timer(letter.source, seconds(self.now())))
+        self._turn.part(Timers).add(planned.timer(letter.source, rounded(self.now())))
 
     async def get(self, schedule_id: str) -> ScheduledAction | None:
         timer = await self._find(schedule_id)
@@ -256,7 +256,7 @@ class ScheduleRunner:
                 return
             if not over:
                 pause = min(4.0 ** (attempts - 1), LONGEST_PAUSE)
-                again = seconds(runtime.clock.now() + pause)
+                again = rounded(runtime.clock.now() + pause)
                 timers.add(replace(planned, attempts=attempts).timer(timer.id, again))
                 return
             if held:
@@ -265,7 +265,7 @@ class ScheduleRunner:
                 Letter(
                     kind=LETTER,
                     source=timer.id,
-                    at=seconds(runtime.clock.now()),
+                    at=rounded(runtime.clock.now()),
                     attempts=attempts,
                     failure=failure_of(error),
                     body={

@@ -58,8 +58,8 @@ def milliseconds(instant: float) -> int:
     return max(0, round(instant * 1000))
 
 
-def seconds(instant: float) -> float:
-    """Return an instant cut to the precision that timers have."""
+def rounded(instant: float) -> float:
+    """Return an instant, in seconds, rounded to whole milliseconds: timers have no finer ones."""
     return milliseconds(instant) / 1000
 
 

@@ -363,7 +363,7 @@ class ActorTurn(Transaction):
                 "`refresh` would lose the changes made so far. Call it before changing anything or "
                 "receiving a message, or `await self.save_state()` first.",
             )
-        await self.port_call(self.runtime.execution.refresh(self))
+        await self.port_call(self.runtime.checkpoints.refresh(self))
         self._state = UNREAD
         self._parts.clear()
         self.presence.refresh()
@@ -374,10 +374,10 @@ class ActorTurn(Transaction):
     async def save_state(self) -> None:
         self.check_open()
         self.check_not_beginning("save_state")
-        await self.port_call(self.runtime.execution.checkpoint(self))
+        await self.port_call(self.runtime.checkpoints.commit(self))
 
     async def once(self, name: str, fn: Callable[[], Awaitable[T]]) -> T:
         self.check_open()
         self.check_not_beginning("once")
-        result: T = await self.runtime.execution.once(self, name, fn)
+        result: T = await self.runtime.checkpoints.once(self, name, fn)
         return result

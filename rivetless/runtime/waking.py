@@ -64,8 +64,8 @@ class Firing:
 TimerHandler = Callable[[Firing], Awaitable[None]]
 """Does what a timer stands for. Its errors are logged, and the timer fires again later."""
 
-Pump = Callable[[Wake, Head], Awaitable[None]]
-"""Something else that a wake may have been sent for; looks by itself whether it was."""
+WakeHandler = Callable[[Wake, Head], Awaitable[None]]
+"""Sees to something else that a wake may have been sent for; looks by itself whether it was."""
 
 
 class Waking:
@@ -74,16 +74,16 @@ class Waking:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._handlers: dict[str, TimerHandler] = {}
-        self._pumps: list[Pump] = []
+        self._on_wake: list[WakeHandler] = []
         self._firing: set[tuple[str, bytes]] = set()
 
     def on_timer(self, kind: str, handler: TimerHandler) -> None:
         """Say who handles timers of a kind (one character)."""
         self._handlers[kind] = handler
 
-    def on_wake(self, pump: Pump) -> None:
-        """Have something asked at every wake, after the timers that were due."""
-        self._pumps.append(pump)
+    def on_wake(self, handler: WakeHandler) -> None:
+        """Have somebody asked at every wake, after the timers that were due."""
+        self._on_wake.append(handler)
 
     async def sweep(self, command: Sweep) -> None:
         """Make one pass over what died processes have left."""
@@ -169,11 +169,11 @@ class Waking:
                     return
             else:
                 await self._runtime.alarms.rearm(head)
-        for pump in self._pumps:
+        for handler in self._on_wake:
             if self._over(command):
                 self._go_on_later(command)
                 return
-            await pump(command, head)
+            await handler(command, head)
 
     # -- timers -----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rivetless import errors
 from rivetless.runtime import replies
 from rivetless.runtime.cell import Cell
+from rivetless.runtime.checkpoints import Checkpoints
 from rivetless.runtime.execution import Execution
 from rivetless.runtime.job import digest
 from rivetless.runtime.steps import Snapshot, tick
@@ -160,15 +161,15 @@ def call_key_of_the_run() -> Plant:
 
 @mutant("The result of `once` is stored with the turn's commit.", features=("once", "retries"))
 def once_stored_with_the_turn() -> Plant:
-    right = Execution.once
+    right = Checkpoints.once
 
     async def wrong(
-        self: Execution, turn: ActorTurn, name: str, fn: Callable[[], Awaitable[Any]]
+        self: Checkpoints, turn: ActorTurn, name: str, fn: Callable[[], Awaitable[Any]]
     ) -> Any:
         runtime = _Postponing(self._runtime, turn)
         return await right(_With(self, runtime), turn, name, fn)  # type: ignore[arg-type]
 
-    return replaced(Execution, "once", wrong)
+    return replaced(Checkpoints, "once", wrong)
 
 
 class _Postponing:
@@ -186,14 +187,14 @@ class _Postponing:
 
 
 class _With:
-    """An execution with another runtime."""
+    """Checkpoints with another runtime."""
 
-    def __init__(self, execution: Execution, runtime: _Postponing) -> None:
-        self._execution = execution
+    def __init__(self, checkpoints: Checkpoints, runtime: _Postponing) -> None:
+        self._checkpoints = checkpoints
         self._runtime = runtime
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._execution, name)
+        return getattr(self._checkpoints, name)
 
 
 @mutant(
