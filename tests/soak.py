@@ -70,13 +70,18 @@ def run(name: str, rounds: int, seeds: int, more: Sequence[str]) -> dict[str, An
     if ended.returncode == 5:  # pytest's way to say that there is nothing to run
         return None
     return {
-        "commit": _git("rev-parse", "--short=12", "HEAD") + ("+" if _git("diff", "HEAD") else ""),
+        "commit": commit(),
         "on": datetime.now(UTC).date().isoformat(),
         "command": " ".join(["pytest", *section.tests, *filled]),
         "seconds": seconds,
         "passed": ended.returncode == 0,
         "figures": seen,
     }
+
+
+def commit() -> str:
+    """Name the commit that is measured, with a ``+`` if there are changes besides."""
+    return _git("rev-parse", "--short=12", "HEAD") + ("+" if _git("diff", "HEAD") else "")
 
 
 def _git(*args: str) -> str:

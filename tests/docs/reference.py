@@ -34,7 +34,7 @@ from rivetless.protocol import headers, targets, values
 from rivetless.registry import RegistryOptions, setup
 from rivetless.runtime import job, leases, replies, runtime
 from rivetless.store import base
-from tests import soak
+from tests import covering, soak
 from tests.infra import template
 
 ROOT: Final = Path(__file__).parents[2]
@@ -555,6 +555,11 @@ def costs_memory() -> str:
     return table(("memory", *(f"{duration} ms" for duration in durations)), rows)
 
 
+def coverage_results() -> str:
+    """Return what the tests covered when that was last measured."""
+    return table(("package", "branches taken", "lines run", "commit", "on"), covering.rows())
+
+
 def soak_results() -> str:
     """What the last long run of each section saw."""
     return table(("section", "what was seen", "commit", "on", "time"), soak.rows())
@@ -587,6 +592,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
         registry_options,
         retry_policy,
         serve_options,
+        coverage_results,
         soak_results,
     )
 }

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from rivetless import ActionGroup, Actor, DefinitionError, Event, action
+from rivetless import ActionGroup, Actor, DefinitionError, Event, Queue, action
 
 
 class State(BaseModel):
@@ -499,3 +499,19 @@ def test_wrapped_by_something_that_is_not_async() -> None:
             @action
             @spoil
             async def add(self) -> None: ...
+
+
+def test_a_queue_in_a_group() -> None:
+    with refuses("Loud.notes: queues belong to the actor itself"):
+
+        class Loud(ActionGroup[Any]):
+            notes = Queue[str]()
+
+        class Room(Actor):
+            loud = Loud()
+
+
+@pytest.mark.parametrize("count", [0, True])
+def test_a_queue_that_delivers_nothing(count: int) -> None:
+    with refuses("`max_deliveries` is a number above zero"):
+        Queue[str](max_deliveries=count)
