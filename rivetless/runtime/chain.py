@@ -84,9 +84,8 @@ class Chain(Gate):
         """Id of the life at the end of the chain. Only where ``met``."""
         if self._newborn is not None:
             return self._newborn
-        if self.head is not None:
-            return self.head.actor_id
-        raise AssertionError("the cell knows of no actor")
+        assert self.head is not None, "the cell knows of no actor"
+        return self.head.actor_id
 
     @property
     def created_at(self) -> float:

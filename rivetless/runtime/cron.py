@@ -206,8 +206,7 @@ class Crons(Part, CronPort):
     def end(self, job: Recurring, failure: Failure | None) -> Recurring:
         """Note that the run under way is over; return the job without it."""
         running = job.running
-        if running is None:
-            raise AssertionError("no run is under way")
+        assert running is not None, "no run is under way"
         result: Literal["ok", "error"] = "ok" if failure is None else "error"
         ended = rounded(self.now())
         row = Run(result, running.scheduled_at, running.fired_at, ended, failure)

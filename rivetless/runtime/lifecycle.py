@@ -123,8 +123,7 @@ class Lifecycle:
             await self._begin_tenure(turn)
             await turn.prepare()
             changes = turn.changes()
-            if changes is None:
-                raise AssertionError("a creation always writes")
+            assert changes is not None, "a creation always writes"
             self._stage(turn, changes, newborn)
         except UnstorableError as error:
             raise errors.ActorError("actor", "invalid_operation", str(error)) from error

@@ -217,8 +217,7 @@ class Timers(Part):
             return changes
         earliest = self._alarm
         if self._removed and self._uncovers():
-            if self._front is None:
-                raise AssertionError("a timer was removed after the turn was prepared")
+            assert self._front is not None, "a timer was removed after the turn was prepared"
             left = (timer.at for timer in self._front if timer.key not in self._removed)
             earliest = next(left, None)
         added = min((timer.at for timer in self._added.values()), default=None)
