@@ -38,8 +38,13 @@ SEEDS: Final = 15
 
 PARTS: Final[Mapping[str, Sequence[str]]] = {
     "actors": ("tests/unit/actor", "tests/unit/test_keys.py", "tests/unit/test_serde.py"),
+    "runtime": ("tests/unit/runtime", "--ignore-glob", "*/test_workflow*"),
     # Without what takes minutes to do the same again and again.
-    "runtime": ("tests/unit/runtime", "-k", "not die_at_every_commit and not ten_thousand"),
+    "workflows": (
+        "tests/unit/runtime",
+        "-k",
+        "test_workflow and not die_at_every_commit and not ten_thousand",
+    ),
     "stores": ("tests/unit/store", "tests/contracts", "tests/golden", "-m", "not aws"),
     # The other cells take no branch that these do not.
     "behaviour": ("tests/behaviour", "-k", "rig-simulated"),
