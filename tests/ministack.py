@@ -24,7 +24,7 @@ from rivetless.store.dynamodb import DynamoDBStore
 
 ROOT: Final = Path(__file__).parent.parent
 PROGRAM: Final = ROOT / ".ministack-venv" / "bin" / "ministack"
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 60.0
 
 
 def free_port() -> int:
@@ -126,6 +126,13 @@ def make_table(endpoint: str) -> str:
     # In a thread, because whoever needs it may be in an event loop.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, make()).result()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests on a local AWS time to start it, which the first one in each process does."""
+    for item in items:
+        if item.get_closest_marker("aws") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(START_SECONDS + 30))
 
 
 @pytest.fixture(scope="session")
