@@ -82,6 +82,22 @@ class Desk(Actor[Log], action_timeout=10, max_queue_size=3):
         return self.state.lines
 
     @action
+    async def overfill(self) -> str:
+        """Send more than the queue takes, and take no notice of being told."""
+        for number in range(5):
+            self.queue.send(self.notes, str(number))
+        try:
+            await self.save_state()
+        except ActorError as error:
+            TOLD.append(error.name)
+        return "done"
+
+    @action
+    async def take(self) -> list[str]:
+        """Receive what is there."""
+        return [message.body for message in await self.queue.try_next_batch(count=10)]
+
+    @action
     async def look_again(self, gate: str) -> list[str]:
         """Look, wait, and look at what is newest."""
         before = list(self.state.lines)
@@ -134,6 +150,15 @@ async def test_a_checkpoint_with_nothing_to_commit_commits_nothing() -> None:
     world.store.reset()
     assert await process.call("desk", "in_parts") == ["first", "once"]
     assert world.store.calls["commit"] <= 2
+
+
+async def test_a_turn_whose_checkpoint_was_refused_cannot_end_well() -> None:
+    async with Rig() as rig:
+        desk = rig.client.get_or_create(Desk, "a")
+        with pytest.raises(ActorError) as raised:
+            await desk.overfill()
+        assert [raised.value.name, *TOLD] == ["queue.full", "queue.full"]
+        assert await desk.take() == []
 
 
 async def test_pairs_of_the_turn_itself_are_not_read() -> None:
@@ -312,6 +337,45 @@ async def test_a_loop_is_told_that_its_queue_is_full() -> None:
         await rig.client.send(flooding, Flooding.notes, "on")
         await rig.settle()
         assert await flooding.look() == ["on"]
+
+
+class Ears(Actor):
+    """Listens, and has no state."""
+
+    heard = Queue[str]()
+
+    async def run(self) -> None:
+        """Note what comes, and plan something for each."""
+        async for message in self.queue.iter(self.heard):
+            self.schedule.after(1, self.note, message.body)
+            TOLD.append(message.body)
+
+    @action
+    async def note(self, text: str) -> None:
+        """Note it once more."""
+        TOLD.append(f"again {text}")
+
+    @action
+    async def plan(self) -> None:
+        """Move the actor's version."""
+        self.schedule.after(1, self.note, "planned")
+
+
+async def test_a_loop_without_a_state_goes_on_while_its_actor_changes() -> None:
+    async with Rig() as rig:
+        ears = rig.client.get_or_create(Ears, "a")
+        for text in ("one", "two"):
+            await rig.client.send(ears, Ears.heard, text)
+            await ears.plan()
+            await rig.advance(2)
+        assert sorted(TOLD) == [
+            "again one",
+            "again planned",
+            "again planned",
+            "again two",
+            "one",
+            "two",
+        ]
 
 
 class Leaving(Actor[Log]):
