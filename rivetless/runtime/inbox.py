@@ -61,7 +61,7 @@ class Inbox:
         self._cell = cell
         self._store = store
         self._clock = clock
-        self._epoch = -1
+        self._epoch = cell.snapshot().epoch
         self._messages: dict[int, Stored] = {}
         self._last = 0
         self._highest = 0

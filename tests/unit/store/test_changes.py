@@ -14,6 +14,7 @@ from rivetless.store.base import (
     Collection,
     Creation,
     Head,
+    Outgoing,
     Record,
     RecordKey,
 )
@@ -91,6 +92,55 @@ def test_a_creation_takes_what_follows_with_it() -> None:
     head = apply(None, ID, together, 1)
     assert (head.address, head.state, head.created_at) == (ADDRESS, b"2", 1.0)
     assert (dict(head.counters), head.commits) == ({"n": 1}, ("c2",))
+
+
+def test_a_life_begins_anew_on_what_an_earlier_one_has_left() -> None:
+    tombstone = apply(NEWBORN, ID, Changes("c1", destroyed_at=5.0), 2)
+    creation = Changes("c2", create=Creation(ADDRESS, 9.0), state=b"2")
+    head = apply(tombstone, actor_id(ADDRESS, 2), creation, 1)
+    assert (head.created_at, head.destroyed_at, head.commits) == (9.0, None, ("c2",))
+
+
+def test_the_code_version_is_the_highest_that_has_moved_the_version() -> None:
+    changes = [
+        Changes("c1", code_version=3, touch=True),
+        Changes("c2", code_version=5, touch=True),
+        Changes("c3", code_version=4, touch=True),
+        Changes("c4", code_version=9, counters={"n": 1}),
+    ]
+    together = merge(*changes)
+    assert together.code_version == 5
+    head = apply(NEWBORN, ID, together, 2)
+    assert (NEWBORN.code_version, head.code_version) == (0, 5)
+    assert apply(head, ID, Changes("c5", touch=True), 3).code_version == 5
+    assert apply(head, ID, Changes("c5", touch=True, code_version=4), 3).code_version == 5
+    assert apply(head, ID, Changes("c5", counters={"n": 1}, code_version=9), 2).code_version == 5
+    assert merge(Changes("c1", touch=True), Changes("c2")).code_version is None
+
+
+def test_the_strictest_limit_of_a_counter_counts() -> None:
+    strict, lax = Changes("c1", at_most={"n": 3}), Changes("c2", at_most={"n": 5, "m": 1})
+    assert merge(strict, lax).at_most == merge(lax, strict).at_most == {"n": 3, "m": 1}
+
+
+def test_what_one_clears_the_others_do_not_add() -> None:
+    kept, cleared = Outgoing("kept", 1.0, b""), Outgoing("cleared", 2.0, b"")
+    together = merge(
+        Changes("c1", outbox_add=(kept, cleared)), Changes("c2", outbox_clear=("cleared",))
+    )
+    assert together.outbox_add == (kept,)
+    assert [*apply(NEWBORN, ID, together, 1).outbox] == ["kept"]
+
+
+def test_of_a_record_the_last_word_counts_in_its_order() -> None:
+    put, key = Record(Collection.KV, b"a", b""), RecordKey(Collection.KV, b"a")
+    other = Record(Collection.KV, b"b", b"")
+    deleted = merge(Changes("c1", puts=(put, other)), Changes("c2", deletes=(key,)))
+    assert (deleted.puts, deleted.deletes) == ((other,), (key,))
+    again = merge(Changes("c1", deletes=(key,)), Changes("c2", puts=(put,)))
+    assert (again.puts, again.deletes) == ((put,), ())
+    later = merge(Changes("c1", puts=(put, other)), Changes("c2", puts=(put,)))
+    assert later.puts == (other, put)
 
 
 def test_nothing_follows_a_destruction() -> None:
