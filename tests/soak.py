@@ -1,8 +1,8 @@
 """The long forms of the tests that prove the promises; ``scripts/soak`` runs them.
 
-Each section is a run of pytest whose tests tell figures (``tests.figures``). What the last run of
-each saw is kept in ``tests/soak.json``, with the commit it was measured at, and
-``docs/reliability.md`` shows it (``scripts/reference``).
+Each section is a run of pytest whose tests tell figures (``tests.figures``), or of a module that
+tells them by itself. What the last run of each saw is kept in ``tests/soak.json``, with the commit
+it was measured at, and ``docs/reliability.md`` shows it (``scripts/reference``).
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ class Section:
         says: what it does.
         tests: files or folders that pytest runs.
         options: further ones of pytest's; ``{rounds}`` and ``{seeds}`` are filled in.
+        program: the module that runs, and what it is always given.
     """
 
     says: str
     tests: tuple[str, ...]
     options: tuple[str, ...] = ("--real-faults", "{rounds}")
+    program: tuple[str, ...] = ("pytest", "-q")
 
 
 SECTIONS: Final[Mapping[str, Section]] = {
@@ -53,6 +55,12 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "seeds": Section(
         "simulated schedules", ("tests/simulation",), ("--rivetless-seeds", "{seeds}")
     ),
+    "mutation": Section(
+        "small mistakes planted in the commit, the outbox, stored answers and queues",
+        (),
+        (),
+        ("tests.mutation",),
+    ),
 }
 
 
@@ -62,7 +70,15 @@ def run(name: str, rounds: int, seeds: int, more: Sequence[str]) -> dict[str, An
     filled = [option.format(rounds=rounds, seeds=seeds) for option in section.options]
     with tempfile.TemporaryDirectory() as scratch:
         figures = Path(scratch) / "figures.json"
-        command = ["-m", "pytest", "-q", *section.tests, *filled, "--figures", str(figures), *more]
+        command = [
+            "-m",
+            *section.program,
+            *section.tests,
+            *filled,
+            "--figures",
+            str(figures),
+            *more,
+        ]
         began = time.monotonic()
         ended = subprocess.run([sys.executable, *command], cwd=ROOT, check=False)
         seconds = round(time.monotonic() - began)
@@ -72,7 +88,7 @@ def run(name: str, rounds: int, seeds: int, more: Sequence[str]) -> dict[str, An
     return {
         "commit": commit(),
         "on": datetime.now(UTC).date().isoformat(),
-        "command": " ".join(["pytest", *section.tests, *filled]),
+        "command": " ".join([section.program[0], *section.tests, *filled]),
         "seconds": seconds,
         "passed": ended.returncode == 0,
         "figures": seen,

@@ -36,6 +36,14 @@ def test_a_job_counts_the_hops_of_its_cause_and_its_origin() -> None:
     assert make(origin=Origin(hops=1.0), hops=3.0).hops == 3.0
 
 
+def busy() -> Job:
+    """Return a job of a loop whose unit has done this and that."""
+    job = make()
+    job.outside = job.answered = True
+    job.calls, job.once = 3, {"pay": 1}
+    return job
+
+
 def test_a_new_job_has_done_nothing() -> None:
     job = make()
     assert (job.created, job.elsewhere, job.outside, job.leased, job.answered) == (False,) * 5
@@ -68,9 +76,7 @@ def test_a_call_with_a_key_is_the_same_turn_in_processes_of_all_versions() -> No
 
 
 def test_a_unit_of_a_loop_forgets_what_the_one_before_it_did() -> None:
-    job = make()
-    job.outside = job.answered = True
-    job.calls, job.once = 3, {"pay": 1}
+    job = busy()
     job.begin_unit(20.0)
     assert (job.outside, job.answered, job.calls) == (False, False, 0)
     assert job.once is None
