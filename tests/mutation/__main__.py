@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.mutation.operators import Mutant
-from tests.mutation.trying import Outcome, try_all
+from tests.mutation.trying import ROOT, Outcome, try_all
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results.json"
@@ -44,48 +44,15 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The modules, below ``rivetless``."""
 
-UNIT: Final = (
-    "calls",
-    "chaos",
-    "deadlines",
-    "dead",
-    "found",
-    "frames",
-    "group_commit",
-    "hints",
-    "inbox",
-    "job",
-    "late_writes",
-    "lifecycle",
-    "listening",
-    "outbox",
-    "parts",
-    "queues",
-    "races",
-    "reconcile",
-    "replies",
-    "sends",
-    "steps",
-    "turns",
-    "units",
-    "unlikely",
-)
-BEHAVIOUR: Final = (
-    "actions",
-    "calls_between_actors",
-    "dead_letters",
-    "destroy",
-    "errors",
-    "exactly_once",
-    "queues",
-    "retries",
-    "run",
-    "state",
-)
+SLOW: Final = frozenset({"test_timer_chaos", "test_workflow_programs", "test_workflows"})
 TESTS: Final = (
-    *(f"tests/unit/runtime/test_{name}.py" for name in UNIT),
-    *(f"tests/behaviour/test_{name}.py" for name in BEHAVIOUR),
+    *sorted(
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "tests/unit/runtime").glob("test_*.py")
+        if file.stem not in SLOW
+    ),
     "tests/unit/store/test_changes.py",
+    "tests/behaviour",
 )
 """What is to find them: tests of one process that wait for nothing outside of it."""
 

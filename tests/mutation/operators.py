@@ -54,6 +54,7 @@ class Mutant:
     Attributes:
         function: its qualified name; that of the outermost one, where some lie in others.
         starts: the function's first line, that of its first decorator.
+        ends: its last one.
         line: where the change is.
         lines: those of which the tests that run them are the tests for this mutant.
         was: what stood there.
@@ -65,6 +66,7 @@ class Mutant:
 
     function: str
     starts: int
+    ends: int
     line: int
     lines: range
     was: str
@@ -93,12 +95,13 @@ def mutants_of(tree: ast.Module) -> Iterator[Mutant]:
     for name, function in _outermost(tree, ""):
         alike: Counter[tuple[str, str]] = Counter()
         starts = min([function.lineno, *(one.lineno for one in function.decorator_list)])
+        ends = function.end_lineno or starts
         for place, node, lines in _nodes(function, range(0)):
             for put in _instead(node, place[0]):
                 was, now = _shown(node), _shown(put)
                 alike[was, now] += 1
                 nth = alike[was, now]
-                yield Mutant(name, starts, node.lineno, lines, was, now, nth, place, put)
+                yield Mutant(name, starts, ends, node.lineno, lines, was, now, nth, place, put)
 
 
 def _outermost(

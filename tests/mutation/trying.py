@@ -15,7 +15,7 @@ import mmap
 import os
 import signal
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -77,6 +77,15 @@ class Seen:
         """Keep it for processes after this one."""
         file.write_text(json.dumps(vars(self)), encoding="utf-8")
 
+    def rarity(self, file: str, lines: Iterable[int]) -> dict[str, float]:
+        """Return how much of some lines each test runs; what few tests run counts for more."""
+        found: dict[str, float] = defaultdict(float)
+        for line in lines:
+            tests = self.lines[file].get(line, ())
+            for test in tests:
+                found[test] += 1 / len(tests)
+        return found
+
     def tests_of(self, file: str, lines: Iterable[int]) -> set[str]:
         """Return the tests that run some of the lines."""
         known = self.lines.get(file, {})
@@ -133,26 +142,27 @@ class Trying:
         """Try all, instead of running the tests."""
         self._items = {item.nodeid: item for item in session.items if self._uses(item.nodeid)}
         trees = {file: ast.parse((ROOT / file).read_text("utf-8")) for file in self.files}
-        self._look()
+        is_new = self._look()
         # What is frozen is not found any more.
         functions = {file: functions_of(str(ROOT / file)) for file in self.files}
         gc.collect()
         gc.freeze()
-        self._check()
+        if is_new:
+            self._check()
         for file in self.files:
             self._tell(file, self._try_file(file, trees[file], functions[file]))
         return True
 
     # -- without a mutant -------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        """Run each test that is not known, and note what it runs.
+    def _look(self) -> bool:
+        """Run each test that is not known, and note what it runs; say whether there was one.
 
         One that fails here with no mutant, or takes too long, is left out.
         """
         unknown = self._items.keys() - self.seen.seconds.keys() - set(self.seen.left_out)
         if not unknown:
-            return
+            return False
         measuring = coverage.Coverage(
             data_file=None, include=[str(ROOT / file) for file in self._measured], config_file=False
         )
@@ -173,6 +183,7 @@ class Trying:
             known = self.seen.lines.setdefault(file, {})
             for line, names in data.contexts_by_lineno(str(ROOT / file)).items():
                 known[line] = sorted({*known.get(line, ()), *filter(None, names)})
+        return True
 
     def _check(self) -> None:
         """Make sure that a child finds nothing where nothing is planted."""
@@ -188,7 +199,8 @@ class Trying:
     ) -> list[tuple[Mutant, Outcome]]:
         path, seen = ROOT / file, self.seen
         found = [m for m in mutants_of(tree) if self._wanted(file, m)]
-        wide = Counter(test for tests in seen.lines[file].values() for test in tests)
+        everywhere = seen.rarity(file, range(1, len(path.read_text("utf-8").splitlines()) + 1))
+        nearby: dict[str, dict[str, float]] = {}
         finders: dict[str, Counter[str]] = {"": Counter()}
         outcomes: dict[int, Outcome] = {}
         under_way: dict[int, tuple[int, list[str], Number]] = {}
@@ -208,9 +220,13 @@ class Trying:
 
         for index, mutant in enumerate(found):
             near = finders.get(mutant.function, Counter())
+            if mutant.function not in nearby:
+                function = range(mutant.starts, mutant.ends + 1)
+                nearby[mutant.function] = seen.rarity(file, function)
+            rare = nearby[mutant.function]
             tests = sorted(
                 seen.tests_of(file, mutant.lines),
-                key=lambda t: (-near[t], -finders[""][t], -wide[t] / seen.seconds[t]),
+                key=lambda t: (-near[t], -finders[""][t], -rare[t], -everywhere[t]),
             )
             tests = _first(tests, seen.seconds, self._budget)
             if not tests:
@@ -242,6 +258,7 @@ class Trying:
             os.dup2(nothing, 2)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             planting()
+            gc.disable()  # it would copy what the parent has
             code = 1
             for place, test in enumerate(tests):
                 number.set(place)
