@@ -32,7 +32,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
         "runtime/reconcile.py",
         "store/changes.py",
     ),
-    "the outbox": ("runtime/outbox.py", "runtime/sending.py"),
+    "the outbox": ("runtime/outbox.py", "runtime/outgoings.py", "runtime/sending.py"),
     "stored answers": ("runtime/replies.py", "runtime/job.py"),
     "queues": (
         "runtime/queueing.py",

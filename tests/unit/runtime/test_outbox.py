@@ -12,15 +12,8 @@ from rivetless import Actor, action
 from rivetless.keys import Address
 from rivetless.runtime.commands import ById, DestroyActor, Origin, Wake
 from rivetless.runtime.job import digest
-from rivetless.runtime.outbox import (
-    ABREAST,
-    GIVEN_UP_AFTER,
-    KNOWN_FOR,
-    OLD,
-    SEND,
-    Dispatch,
-    Outbox,
-)
+from rivetless.runtime.outbox import SEND, Dispatch, Outbox
+from rivetless.runtime.outgoings import ABREAST, GIVEN_UP_AFTER, KNOWN_FOR, OLD
 from rivetless.store.base import Head
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
@@ -102,6 +95,12 @@ async def head_of(world: World) -> Head:
     head = await world.store.inner.load(Address("default", "sender", ("a",)))
     assert head is not None
     return head
+
+
+async def dispatch(process: Process, head: Head) -> None:
+    """Have what is in an outbox, whoever else does."""
+    entries = [Dispatch.read(head.actor_id, entry) for entry in head.outbox.values()]
+    await process.runtime.outgoings.dispatch(entries)
 
 
 async def test_an_effect_follows_its_commit() -> None:
@@ -303,7 +302,7 @@ async def test_what_two_processes_give_up_is_one_letter() -> None:
     head = await head_of(world)
     await world.clock.advance(GIVEN_UP_AFTER)
     for process in one, two:
-        await process.runtime.outgoings.dispatch(head.actor_id, head.outbox.values(), 0.0)
+        await dispatch(process, head)
     after = await head_of(world)
     assert (after.outbox, after.counters["dead"]) == ({}, 1)
     assert len(await one.call("sender", "letters")) == 1
@@ -318,9 +317,8 @@ async def test_an_effect_is_given_up_after_a_day(age: float, letters: list[str])
     other.broken = True
     await process.call("sender", "send", "hello")
     await settle()
-    (entry,) = (await head_of(world)).outbox.values()
     await world.clock.advance(age)
-    await process.runtime.outgoings.dispatch((await head_of(world)).actor_id, [entry], 0.0)
+    await dispatch(process, await head_of(world))
     assert await process.call("sender", "reasons") == letters
 
 
@@ -337,7 +335,7 @@ async def test_what_a_receiver_may_have_forgotten_is_not_had_again(
     await process.call("sender", "send", "hello")
     head = await head_of(world)
     await world.clock.advance(age)
-    await process.runtime.outgoings.dispatch(head.actor_id, head.outbox.values(), 0.0)
+    await dispatch(process, head)
     assert other.texts == texts
     assert await process.call("sender", "reasons") == letters
 
@@ -356,7 +354,7 @@ async def test_an_effect_under_way_is_not_had_once_more() -> None:
     await settle()
     head = await head_of(world)
     for _ in range(3):
-        await process.runtime.outgoings.dispatch(head.actor_id, head.outbox.values(), 0.0)
+        await dispatch(process, head)
     gate.set()
     await settle()
     assert other.asked == 1
@@ -382,7 +380,7 @@ async def test_effects_of_one_commit_are_had_in_order_and_those_of_many_receiver
         for place in "ab":
             await process.call("sender", "send", f"{number}{place}")
     head = await head_of(world)
-    done = asyncio.create_task(outgoings.dispatch(head.actor_id, head.outbox.values(), 0.0))
+    done = asyncio.create_task(dispatch(process, head))
     await settle()
     assert under_way == {f"{number}a" for number in range(ABREAST)}
     gate.set()

@@ -14,12 +14,13 @@ from rivetless.store.base import (
     Changes,
     Collection,
     Creation,
+    OutcomeUnknown,
     Record,
     RecordKey,
 )
 from rivetless.store.memory import MemoryStore
 from rivetless.testing.clock import FakeClock
-from rivetless.testing.stores import Fault, FaultyStore
+from rivetless.testing.stores import Fault, FaultyStore, Injection
 
 ADDRESS = Address("default", "counter", ("a",))
 ID = actor_id(ADDRESS, 1)
@@ -56,18 +57,40 @@ async def test_what_is_there_was_applied_and_others_may_have_followed() -> None:
     assert await reconcile(store, ID, LOST, 1) == Verdict(applied=True, version=3)
 
 
-async def test_what_is_not_there_will_never_be() -> None:
-    store = await begun()
+async def late_commit(store: FaultyStore, changes: Changes) -> Injection:
+    """Have a commit arrive late."""
     late = store.inject(Fault.LATE)
-    with pytest.raises(Exception, match="injected"):
-        await store.commit(ID, LOST, expected=1)
-    assert await reconcile(store, ID, LOST, 1) == Verdict(applied=False)
+    with pytest.raises(OutcomeUnknown):
+        await store.commit(ID, changes, expected=1)
+    return late
+
+
+async def commits(store: FaultyStore) -> tuple[str, ...]:
+    head = await store.load(ID)
+    assert head is not None
+    return head.commits
+
+
+async def test_what_is_not_there_is_made_once() -> None:
+    store = await begun()
+    late = await late_commit(store, LOST)
+    assert await reconcile(store, ID, LOST, 1) == Verdict(applied=True, version=2)
+    late.release()
+    await late.finished.wait()
+    assert await commits(store) == ("born", "lost")
+
+
+async def test_what_cannot_be_made_will_never_be() -> None:
+    store = await begun()
+    await store.commit(ID, Changes("full", counters={"n": 1}), expected=None)
+    full = replace(LOST, counters={"n": 1}, at_most={"n": 1})
+    late = await late_commit(store, full)
+    assert await reconcile(store, ID, full, 1) == Verdict(applied=False)
+    await store.commit(ID, Changes("empty", counters={"n": -1}), expected=None)
     late.release()
     await late.finished.wait()
     assert await state(store) == b"0"
-    head = await store.load(ID)
-    assert head is not None
-    assert head.commits == ("born", "lost!")
+    assert await commits(store) == ("born", "lost!")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +126,7 @@ async def test_it_looks_again_while_the_store_is_away_but_not_for_ever() -> None
     store = await begun()
     for _ in range(ATTEMPTS - 1):
         store.inject(Fault.BEFORE, verb="load")
-    assert await reconcile(store, ID, LOST, 1) == Verdict(applied=False)
+    assert await reconcile(store, ID, LOST, 1) == Verdict(applied=True, version=2)
     for _ in range(ATTEMPTS):
         store.inject(Fault.BEFORE, verb="load")
     assert await reconcile(store, ID, LOST, 1) == UNKNOWN
