@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from rivetless import errors
 from rivetless.actor.context import make_request
 from rivetless.actor.schedule import FireInfo
-from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.actor.turn import ConnInfo
 from rivetless.keys import serialise
 from rivetless.protocol.codec import require_sendable
 from rivetless.protocol.values import JSON, tag
@@ -67,17 +67,12 @@ class Actions:
         definition = await runtime.cells.definition_of(target)
         action = _find(definition, command.action)
         conn = self._connections.ephemeral(origin)
-        stateless = self._connections.stateless(definition)
         args, kwargs = action.bind(command.args)
 
-        async def body(turn: ActorTurn) -> ActionResult:
-            if stateless:
-                return await self._run_action(turn, action, args, kwargs)
-            await self._connections.connect(turn, conn)
-            result = await self._run_action(turn, action, args, kwargs)
-            await self._connections.disconnect(turn, conn)
-            return result
+        async def run(turn: ActorTurn) -> ActionResult:
+            return await self._run_action(turn, action, args, kwargs)
 
+        body = self._connections.briefly(definition, conn, run)
         return await self._run(target, definition, action, command.args, body, origin, conn)
 
     async def call_on_connection(self, command: ConnectionAction) -> ActionResult:
@@ -220,18 +215,9 @@ class Actions:
         origin = command.origin
         definition = await runtime.cells.definition_of(command.target)
         conn = self._connections.ephemeral(origin)
-        stateless = self._connections.stateless(definition)
-
-        async def body(turn: ActorTurn) -> RawResponse:
-            if "on_request" not in definition.hooks:
-                return RawResponse(404, (), b"", turn.actor_id, turn.address.key)
-            if not stateless:
-                await self._connections.connect(turn, conn)
-            response = await _respond(turn, origin.request)
-            if not stateless:
-                await self._connections.disconnect(turn, conn)
-            return response
-
+        body: Body = _not_served
+        if "on_request" in definition.hooks:
+            body = self._connections.briefly(definition, conn, _respond)
         timeout = definition.options.action_timeout
         job = Job(
             definition,
@@ -283,8 +269,13 @@ async def _info(turn: ActorTurn) -> ActorInfo:
     return ActorInfo(turn.actor_id, turn.address, created_at, created=turn.job.created)
 
 
-async def _respond(turn: ActorTurn, request: RequestInfo | None) -> RawResponse:
+async def _not_served(turn: ActorTurn) -> RawResponse:
+    return RawResponse(404, (), b"", turn.actor_id, turn.address.key)
+
+
+async def _respond(turn: ActorTurn) -> RawResponse:
     """Run ``on_request`` and read the whole response, streamed ones included."""
+    request = turn.request
     if request is None:
         raise errors.invalid_request("There is no request to answer.")
     response = await turn.actor.on_request(make_request(request))

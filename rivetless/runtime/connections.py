@@ -6,7 +6,7 @@ any other, and nothing here remembers a socket.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rivetless import errors
 from rivetless.actor.turn import ConnInfo, RequestInfo
@@ -22,7 +22,7 @@ from rivetless.runtime.commands import (
     Subscribe,
 )
 from rivetless.runtime.execution import says_nothing
-from rivetless.runtime.job import Job, digest
+from rivetless.runtime.job import Body, Job, digest
 from rivetless.runtime.tenure import CachedConn
 from rivetless.store.base import Changes, Collection, Record, RecordKey, StoreError
 
@@ -56,13 +56,22 @@ class Connections:
         conn_id = f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-a{bits[17:20]}-{bits[20:]}"
         return ConnInfo(conn_id, "call", origin.params, None, origin.request)
 
-    def stateless(self, definition: ActorDefinition) -> bool:
-        """Whether a connection of the actor needs no hook, state or check at all."""
-        return (
+    def briefly(self, definition: ActorDefinition, conn: ConnInfo, body: Body) -> Body:
+        """Return the body of a job that has a connection, with its hooks, as long as it runs."""
+        if (
             definition.conn_state is None
             and definition.params is None
             and not definition.hooks & CONNECT_HOOKS
-        )
+        ):
+            return body
+
+        async def connected(turn: ActorTurn) -> Any:
+            await self.connect(turn, conn)
+            result = await body(turn)
+            await self.disconnect(turn, conn)
+            return result
+
+        return connected
 
     async def connect(self, turn: ActorTurn, conn: ConnInfo) -> None:
         """Run the hooks that let a connection in, within the turn."""

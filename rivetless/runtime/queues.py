@@ -90,24 +90,19 @@ class Queues:
         key, check = self._key(command, body)
         waiter = self._waiter(key) if command.wait else None
         conn = self._connections.ephemeral(origin)
-        stateless = self._connections.stateless(definition)
 
         async def add(turn: ActorTurn) -> ActorTurn:
-            if not stateless:
-                await self._connections.connect(turn, conn)
             if not await queue.allows(turn.actor):
                 raise errors.forbidden()
             part = turn.part(TurnQueue)
             part.add(queue.name, body, waiter)
             if key is not None:
                 part.arrived(key, check)
-            if not stateless:
-                await self._connections.disconnect(turn, conn)
             return turn
 
         job = Job(
             definition,
-            add,
+            self._connections.briefly(definition, conn, add),
             label=f"a send to {queue.name}",
             deadline=runtime.deadline(definition, origin.deadline),
             origin=origin if origin.call_key is None else replace(origin, call_key=None),

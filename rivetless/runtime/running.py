@@ -88,24 +88,11 @@ class RunTurn(ActorTurn):
         return super().get_state()
 
     @property
-    def _dirty(self) -> bool:
-        """Whether the unit has changed the state."""
-        schema, state = self.job.definition.state, self._state
-        if state is UNREAD or schema is None:
-            return False
-        data, before = schema.dump(state), self.base.state
-        return before is None or not (data == before or schema.same(before, data))
-
-    @property
     def _tied(self) -> bool:
         """Whether what the unit has done depends on the snapshot that it began with."""
-        if self.read_records or self.puts or self.deletes or self._dirty:
+        if self.read_records or self.puts or self.deletes or self._changed_state() is not KEEP:
             return True
-        nothing = self.no_changes()
-        return any(
-            not isinstance(part, RunQueue) and not part.contribute(nothing).empty
-            for part in self._parts.values()
-        )
+        return self._collected(but=RunQueue)
 
     def _follow(self) -> None:
         """Move to the newest state, if the unit has changed nothing that depends on the old one.

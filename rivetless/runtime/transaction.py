@@ -142,26 +142,31 @@ class Transaction:
             raise errors.make("actor.state_mutation_reentrant")
         self._state = value
 
-    def new_state(self) -> bytes | Keep | None:
-        """Encode the state if the handler changed it; tell ``on_state_change``."""
-        state = self._state
-        schema = self.job.definition.state
+    def _changed_state(self) -> bytes | Keep:
+        """Encode the state if the handler changed it."""
+        state, schema = self._state, self.job.definition.state
         if state is UNREAD or schema is None:
             return KEEP
-        data = schema.dump(state)
-        before = self.base.state
+        data, before = schema.dump(state), self.base.state
         if before is not None and (data == before or schema.same(before, data)):
+            return KEEP
+        return data
+
+    def new_state(self) -> bytes | Keep | None:
+        """Encode the state if the handler changed it; tell ``on_state_change``."""
+        data = self._changed_state()
+        if data is KEEP:
             return KEEP
         limit = self.runtime.store.capabilities.max_state_bytes
         if len(data) > limit:
             raise errors.state_too_large(len(data), limit)
-        if "on_state_change" in self.job.definition.hooks and before is not None:
+        if "on_state_change" in self.job.definition.hooks and self.base.state is not None:
             self._state_locked = True
             try:
-                self.actor.on_state_change(state)
+                self.actor.on_state_change(self._state)
             finally:
                 self._state_locked = False
-            if schema.dump(state) != data:
+            if self._changed_state() != data:
                 raise errors.make("actor.state_mutation_reentrant")
         return data
 
@@ -222,11 +227,11 @@ class Transaction:
         """Return changes that write nothing, for a step that has only effects."""
         return Changes(self.runtime.fresh_commit_id())
 
-    @property
-    def _collected(self) -> bool:
-        """Whether a part has something to write."""
+    def _collected(self, *, but: type[Part] | None = None) -> bool:
+        """Whether a part has something to write; one kind of them may be left out."""
         nothing = self.no_changes()
-        return any(not part.contribute(nothing).empty for part in self._parts.values())
+        parts = (part for kind, part in self._parts.items() if kind is not but)
+        return any(not part.contribute(nothing).empty for part in parts)
 
     def sent(self, step: Step) -> None:
         """What the run wants to write is on its way."""

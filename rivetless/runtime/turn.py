@@ -356,7 +356,7 @@ class ActorTurn(Transaction):
         await self.port_call(self.prepare())
         held = TurnQueue in self._parts and self.queue.held
         changed = self.puts or self.new_state() is not KEEP or self.presence.changed()
-        if held or changed or self._collected:
+        if held or changed or self._collected():
             raise errors.ActorError(
                 "actor",
                 "invalid_operation",
