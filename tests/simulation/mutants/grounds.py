@@ -6,14 +6,16 @@ that happens often and nothing else does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from rivetless.testing.simulation.simulation import Deployment
 from rivetless.testing.simulation.weather import RATES, Fault
 from tests.simulation.seeds import WORKLOADS
-from tests.simulation.workloads.base import Workload
+from tests.simulation.workloads.base import Program, Workload
+from tests.simulation.workloads.crons import Crons
+from tests.simulation.workloads.inboxes import Inbox, Inboxes
 from tests.simulation.workloads.lives import Lives
 from tests.simulation.workloads.rooms import Hall, Porch, Room, Rooms
 
@@ -65,6 +67,41 @@ class Porches(Rooms):
     lasting = 1.0
 
 
+MORTALITY: Final[Mapping[Fault, float]] = {Fault.DIED_BEFORE: 0.1, Fault.DIED_AFTER: 0.3}
+"""Processes die nearly as soon as they do anything."""
+
+
+SILENCE: Final[Mapping[Fault, float]] = {Fault.DELAYED: 0.3, Fault.BELL_LOST: 0.5}
+"""Everything arrives late, and of the rings half never."""
+
+
+class Letters(Inboxes):
+    """Few messages, and time for those who find them."""
+
+    def programs(self) -> Iterable[Program]:
+        return [self.write(f"c{n}") for n in range(2)]
+
+    async def write(self, client: str) -> None:
+        """Send some messages, and do nothing for a while."""
+        dice = self.dice(client)
+        for turn in range(3):
+            await self.send(client, Inbox, "a", Inbox.jobs, f"{client}.{turn}")
+            await self.pause(dice.choice((0.02, 0.3, 6.0)) * dice.random())
+        await self.pause(70.0)
+
+
+class Crowds(Inboxes):
+    """Many who send to one inbox."""
+
+    crowded = 1.0
+
+
+class WatchedCrons(Crons):
+    """One job, and what happens to it."""
+
+    watched = 1.0
+
+
 def grounds() -> dict[str, tuple[type[Workload], Deployment]]:
     """Return what is done where, by name."""
     found = {f"workloads.{one.name}": (one, one.deployment()) for one in WORKLOADS}
@@ -76,4 +113,10 @@ def grounds() -> dict[str, tuple[type[Workload], Deployment]]:
         ("porches in deaths", Porches, DEATHS),
     ):
         found[name] = workload, replace(workload.deployment(), faults=faults)
+    few = Letters.deployment(resident=True)
+    found["letters among deaths"] = Letters, replace(few, faults=MORTALITY)
+    few = Letters.deployment(resident=False)
+    found["letters in silence"] = Letters, replace(few, faults=SILENCE)
+    found["crowds in delays"] = Crowds, replace(Crowds.deployment(), faults=DELAYS)
+    found["watched crons"] = WatchedCrons, WatchedCrons.deployment()
     return found

@@ -14,6 +14,7 @@ BANK = "bank"
 
 class Book(BaseModel):
     entries: list[tuple[str, int]] = []
+    heard: list[list[str]] = []
 
 
 class Vault(Actor[Book]):
@@ -36,10 +37,22 @@ class Vault(Actor[Book]):
         """Return all."""
         return self.state.entries
 
+    @action
+    async def hear(self, opened: list[str]) -> int:
+        """Remember what a teller says of itself."""
+        self.state.heard.append(opened)
+        return len(self.state.heard)
+
+    @action
+    async def heard(self) -> list[list[str]]:
+        """Return what tellers have said."""
+        return self.state.heard
+
 
 class Desk(BaseModel):
     done: list[str] = []
     noted: list[str] = []
+    opened: list[str] = []
 
 
 class Teller(Actor[Desk]):
@@ -67,6 +80,18 @@ class Teller(Actor[Desk]):
         self.state.noted.append(transfer)
 
     @action
+    async def open(self, account: str) -> int:
+        """Open an account."""
+        self.state.opened.append(account)
+        return len(self.state.opened)
+
+    @action
+    async def report(self) -> int:
+        """Tell a vault which accounts there are."""
+        opened = list(self.state.opened)
+        return await self.client.get_or_create(Vault, "reports").hear(opened)
+
+    @action
     async def desk(self) -> Desk:
         """Return what was done."""
         return self.state
@@ -79,7 +104,15 @@ class Banks(Workload):
     actors = (Vault, Teller)
 
     def programs(self) -> Iterable[Program]:
+        if self.dice("reports").random() < 0.12:
+            return [self.reporter(f"r{n}") for n in range(6)]
         return [self.client(f"c{n}") for n in range(self.between(2, 3))]
+
+    async def reporter(self, client: str) -> None:
+        """Have accounts opened and reported, while others do so."""
+        for turn in range(3):
+            await self.call(client, Teller, "u", "open", f"{client}.{turn}")
+            await self.call(client, Teller, "u", "report")
 
     async def client(self, client: str) -> None:
         dice = self.dice(client)
@@ -90,6 +123,11 @@ class Banks(Workload):
             await self.pause(dice.random() * 0.4)
 
     async def check(self) -> None:
+        if self.calls("report"):
+            opened = (await self.read(Teller, "u", "desk")).opened
+            for heard in await self.read(Vault, "reports", "heard"):
+                # What a call carries was durable before it left.
+                self.must(heard == opened[: len(heard)], f"{heard} were reported of {opened}")
         left = await self.read(Vault, "left", "entries")
         right = await self.read(Vault, "right", "entries")
         desks = {key: await self.read(Teller, key, "desk") for key in "st"}

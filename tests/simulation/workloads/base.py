@@ -47,6 +47,12 @@ def witness(what: str, key: str, value: object = None) -> None:
     Simulation.current().history.effect(what, key, value, process=name)
 
 
+def witnessed(what: str, key: str) -> list[Effect]:
+    """Return what was written down before; for actors."""
+    effects = Simulation.current().history.effects
+    return [effect for effect in effects if (effect.name, effect.key) == (what, key)]
+
+
 class Workload(ABC):
     """Actors, what clients do with them, and what must be true of it.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import cast
+from typing import ClassVar, cast
 
 from pydantic import BaseModel
 
@@ -109,10 +109,12 @@ class Inboxes(Workload):
 
     name = "inboxes"
     actors = (Inbox, Sender)
+    crowded: ClassVar = 0.06
+    """In which part of the seeds many others send as well."""
 
     def programs(self) -> Iterable[Program]:
         yield from (self.client(f"c{n}") for n in range(self.between(2, 3)))
-        if self.dice("crowd").random() < 0.06:
+        if self.dice("crowd").random() < self.crowded:
             yield from (self.hurry(f"h{n}") for n in range(6))
 
     async def hurry(self, client: str) -> None:
