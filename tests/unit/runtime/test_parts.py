@@ -180,3 +180,12 @@ async def test_turns_that_are_too_large_together_are_committed_singly() -> None:
             await busy.tell(3000)
         assert refused.value.name == "actor.state_too_large"
         assert await busy.tell(1) == 11
+
+
+async def test_turns_with_too_many_records_together_share_as_many_commits_as_it_takes() -> None:
+    clock = FakeClock()
+    narrow = type(CAPABILITIES)(single_writer=True, max_commit_records=20)
+    async with Rig(store=MemoryStore(clock=clock, capabilities=narrow), clock=clock) as rig:
+        busy = rig.client.get_or_create(Busy, "b")
+        await asyncio.gather(*(busy.fill(15) for _ in range(5)))
+        assert len((await busy.look())["kv"]) == 15

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, Queue, UserError, action
 from rivetless.actor.schedule import FireInfo
+from rivetless.actor.turn import RequestInfo
 from rivetless.keys import Address
 from rivetless.runtime.commands import (
     ById,
@@ -82,6 +83,12 @@ class Desk(Actor[Log], action_timeout=10, max_queue_size=3):
         return self.state.lines
 
     @action
+    async def tell_in_parts(self) -> None:
+        """Send somebody else a message with a checkpoint, and no more."""
+        await self.client.send(self.client.get_or_create(Desk, "b"), Desk.notes, "once")
+        await self.save_state()
+
+    @action
     async def overfill(self) -> str:
         """Send more than the queue takes, and take no notice of being told."""
         for number in range(5):
@@ -150,6 +157,56 @@ async def test_a_checkpoint_with_nothing_to_commit_commits_nothing() -> None:
     world.store.reset()
     assert await process.call("desk", "in_parts") == ["first", "once"]
     assert world.store.calls["commit"] <= 2
+
+
+async def test_what_was_sent_with_a_checkpoint_is_sent_once() -> None:
+    async with Rig() as rig:
+        await rig.client.get_or_create(Desk, "a").tell_in_parts()
+        await rig.settle()
+        assert await rig.client.get_or_create(Desk, "b").take() == ["once"]
+
+
+class Answering(Actor[Log]):
+    """Answers requests, and looks at what it has as it begins."""
+
+    async def on_create(self) -> None:
+        """Look at pairs: there are none yet."""
+        self.state.lines.append(f"{len(await self.kv.list())} pairs")
+
+    async def on_connect(self, conn: Any) -> None:
+        """Greet."""
+        self.state.lines.append("connected")
+
+    async def on_disconnect(self, conn: Any) -> None:
+        """Take leave."""
+        self.state.lines.append("disconnected")
+
+    async def on_request(self, request: Any) -> Any:
+        """Answer in two parts, with something in between that servers may know."""
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 201, "headers": []})
+            await send({"type": "http.response.body", "body": b"one ", "more_body": True})
+            await send({"type": "http.response.debug", "info": {}})
+            await send({"type": "http.response.body", "body": b"two"})
+
+        return answer
+
+    @action
+    async def look(self) -> list[str]:
+        """Look."""
+        return self.state.lines
+
+
+async def test_a_request_has_a_connection_for_as_long_as_it_takes() -> None:
+    world = await World.open(Answering)
+    process = world.process()
+    target = ByKey(Address("default", "answering", ("a",)), create=True)
+    request = RequestInfo("GET", "http://localhost/")
+    answer = await process.runtime.dispatch(RawRequest(target, Origin(request=request)))
+    assert (answer.status, answer.body) == (201, b"one two")
+    lines = await process.call("answering", "look")
+    assert lines[:3] == ["0 pairs", "connected", "disconnected"]
 
 
 async def test_a_turn_whose_checkpoint_was_refused_cannot_end_well() -> None:

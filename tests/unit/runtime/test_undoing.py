@@ -67,6 +67,12 @@ class Leaving(Actor[Lines]):
         return [message.body for message in received]
 
     @action
+    async def act_alone(self) -> int:
+        """Receive all there is; what comes after it, and fails, finds nothing."""
+        self.state.lines.append("fails")
+        return len(await self.queue.try_next_batch(self.notes, count=10))
+
+    @action
     async def mend(self) -> None:
         """Fail no more."""
         self.state.lines.remove("fails")
@@ -91,6 +97,10 @@ class Leaving(Actor[Lines]):
 async def test_a_hook_that_fails_in_a_turn_undoes_its_own_part_only() -> None:
     async with Rig() as rig:
         leaving = rig.client.get_or_create(Leaving, "a")
+        for text in ("first", "second"):
+            await leaving.put(text)
+        assert await leaving.act_alone() == 2
+        await leaving.mend()
         for text in ("first", "second"):
             await leaving.put(text)
         assert await leaving.act() == ["first"]
@@ -271,9 +281,13 @@ async def test_a_loop_of_tasks_stops_as_one_does() -> None:
                 tasks.start_soon(self.abort_signal.wait)
 
         async def listen(self) -> None:
-            """Write down what comes."""
-            async for message in self.queue.iter(self.notes):
+            """Write down what comes; some of it cannot be borne."""
+            while True:
+                message = await self.queue.next(self.notes)
                 self.state.lines.append(message.body)
+                if message.body == "bad" and not self.told:
+                    self.told.append("failed")
+                    raise ZeroDivisionError
 
         @action
         async def doze(self) -> None:
@@ -282,12 +296,15 @@ async def test_a_loop_of_tasks_stops_as_one_does() -> None:
 
     async with Rig() as rig:
         group = rig.client.get_or_create(Group, "a")
-        for text in ("one", "two"):
+        Loop.told.clear()
+        for text in ("one", "bad", "two"):
             await rig.client.send(group, Group.notes, text)
-            await rig.advance(1)
+            await rig.advance(10)
             await group.doze()
-            await rig.advance(1)
-        assert await group.look() == ["one", "two"]
+            await rig.advance(10)
+        # What failed was rolled back, and tried again.
+        assert await group.look() == ["one", "bad", "two"]
+        assert Loop.told == ["failed"]
 
 
 @pytest.mark.parametrize("when", ["before", "while"])

@@ -449,3 +449,27 @@ async def test_an_error_is_told_once_it_is_durable(rig: Rig) -> None:
     held.release()
     await rig.settle()
     assert OUTSIDE[:1] == ["told"]
+
+
+@pytest.mark.parametrize("verb", ["records", "commit"])
+async def test_a_store_that_is_away_for_a_moment_is_no_failure_of_a_workflow(
+    rig: Rig, verb: str
+) -> None:
+    class Patient(Written):
+        @workflow
+        async def run(self, ctx: WorkflowContext) -> None:
+            for number in range(10):
+                await ctx.step(str(number), self.note, str(number))
+                await ctx.sleep(f"after {number}", 1)
+
+    actor = rig.client.get_or_create(Patient, "a")
+    assert await actor.read() == []
+    store = store_of(rig)
+    for _ in range(8):
+        store.inject(Fault.BEFORE, verb=verb, skip=2)
+    for _ in range(30):
+        await rig.advance(5)
+        if verb == "records":
+            rig.restart()  # else nothing is read
+    store.clear()
+    assert await actor.read() == [str(number) for number in range(10)]
