@@ -6,6 +6,7 @@ any other, and nothing here remembers a socket.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from rivetless import errors
@@ -45,7 +46,7 @@ class Connections:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._known: dict[str, ConnInfo] = {}
-        self._closing: set[str] = set()
+        self._closing: dict[str, asyncio.Task[None]] = {}
 
     # -- hooks ------------------------------------------------------------------------------------
 
@@ -308,17 +309,21 @@ class Connections:
     async def close(self, command: CloseConnection) -> None:
         """Forget a connection; its hook runs once, in the same commit."""
         which = command.actor_id + command.conn_id
-        if which in self._closing:
-            return  # its host and a push that did not arrive tell the same
-        self._closing.add(which)
-        try:
-            await self._close(command)
-        finally:
-            self._closing.discard(which)
-            self._forget(command.actor_id, command.conn_id)
+        closing = self._closing.get(which)
+        if closing is None:
+            closing = self._closing[which] = self._runtime.spawn(self._close(command))
+            closing.add_done_callback(lambda _: self._closed(command))
+        # Several may tell of it; none may think that it is done before it is.
+        await asyncio.shield(closing)
+
+    def _closed(self, command: CloseConnection) -> None:
+        del self._closing[command.actor_id + command.conn_id]
+        self._forget(command.actor_id, command.conn_id)
 
     async def lose(self, actor_id: str, conn_id: str) -> None:
         """Close a connection that a push has not found; if that fails, the next one tries again."""
+        if actor_id + conn_id in self._closing:
+            return  # whoever closes it may wait for this push
         try:
             await self.close(CloseConnection(actor_id, conn_id, _ABNORMAL))
         except (errors.ActorError, StoreError) as error:

@@ -8,6 +8,7 @@ from tests.simulation.workloads.banks import Banks
 from tests.simulation.workloads.base import Workload
 from tests.simulation.workloads.crons import Crons
 from tests.simulation.workloads.deploys import Deploys
+from tests.simulation.workloads.gates import Gates
 from tests.simulation.workloads.inboxes import Inboxes
 from tests.simulation.workloads.listeners import Listeners
 from tests.simulation.workloads.lives import Lives
@@ -35,11 +36,12 @@ WORKLOADS: Final[tuple[type[Workload], ...]] = (
     Lives,
     Rooms,
     Listeners,
+    Gates,
     Deploys,
 )
 
 SEEDS: Final[dict[StoreKind, int]] = {"memory": 400, "sqlite": 200, "dynamodb": 200}
-"""Seeds of each workload, on each kind of store; of some a part of them: 10,800 in all."""
+"""Seeds of each workload, on each kind of store; of some a part of them: 10,920 in all."""
 
 CHUNK: Final = 100
 """Seeds of one test, so that workers have the same to do."""

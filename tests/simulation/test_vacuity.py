@@ -18,7 +18,7 @@ BELLS = frozenset({Fault.BELL_LOST, Fault.BELL_DOUBLED, Fault.BELL_LATE})
 WAKING = frozenset({"inboxes", "reminders", "crons", "sagas", "deploys"})
 """Workloads whose actors are woken."""
 
-CONNECTED = frozenset({"rooms", "listeners"})
+CONNECTED = frozenset({"rooms", "listeners", "gates"})
 """Workloads with connections."""
 
 ELSEWHERE = {
@@ -40,6 +40,8 @@ def possible(workload: type[Workload], store: StoreKind, resident: bool) -> froz
         faults -= {Fault.THROTTLED, Fault.STALE}
     if workload.name not in CONNECTED:
         faults.discard(Fault.SOCKET_CUT)
+    if workload.name in ("listeners", "gates"):
+        faults.discard(Fault.GIVEN_UP)  # nearly all that their clients do goes over sockets
     faults &= set(workload.deployment().faults)
     waking = workload.name in WAKING
     if resident or not waking:

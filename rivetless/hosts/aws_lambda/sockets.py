@@ -29,7 +29,7 @@ from rivetless.protocol.codec import JSON
 from rivetless.protocol.messages import Event
 from rivetless.runtime.commands import CloseConnection
 from rivetless.runtime.ports import Doorbells, Ring, WakeError
-from rivetless.store.base import Changes, Conflict, Creation, Gone, Head, Store
+from rivetless.store.base import Changes, Conflict, Creation, Gone, Head, Store, StoreError
 
 if TYPE_CHECKING:
     from rivetless.hosts.aws_lambda.pushes import Posts
@@ -86,6 +86,7 @@ class Route:
         version: of the head.
         actor_id: the life that it leads to; empty before it is open.
         raw: whether it is a raw WebSocket.
+        address: of the actor that it is to lead to, while it is being opened.
     """
 
     conn_id: str
@@ -94,6 +95,7 @@ class Route:
     version: int
     actor_id: str = ""
     raw: bool = False
+    address: Address | None = None
 
 
 class Routes:
@@ -102,12 +104,13 @@ class Routes:
     Args:
         store: where they are.
         clock: tells the time.
+        rng: makes the ids of commits.
     """
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, rng: random.Random | None = None) -> None:
         self._store = store
         self._clock = clock
-        self._prefix = f"{random.SystemRandom().getrandbits(64):016x}."
+        self._prefix = f"{(rng or random.SystemRandom()).getrandbits(64):016x}."
         self._commits = itertools.count(1)
         # One that is open says the same until it is closed, so not every frame has to read it.
         self._open: OrderedDict[str, Route] = OrderedDict()
@@ -121,10 +124,27 @@ class Routes:
         head = await self._store.load(_address(conn_id))
         return None if head is None else self._remember(read_route(head))
 
-    async def begin(self, conn_id: str, opened_at: float) -> Route:
-        """Write down that a connection is being opened; return what there is, if it was before."""
-        route = Route(conn_id, Phase.OPENING, opened_at, 0)
-        return await self._create(route)
+    async def begin(
+        self, conn_id: str, opened_at: float, where: Address | str | None = None
+    ) -> Route:
+        """Write down that a connection is being opened; return what there is, if it was before.
+
+        Args:
+            conn_id: the connection.
+            opened_at: Unix seconds of its ``$connect``.
+            where: the actor or the life that it is to lead to; whoever opens it may die before the
+                route says more.
+        """
+        if isinstance(where, Address):
+            return await self._create(Route(conn_id, Phase.OPENING, opened_at, 0, address=where))
+        return await self._create(Route(conn_id, Phase.OPENING, opened_at, 0, where or ""))
+
+    async def life_of(self, route: Route) -> str | None:
+        """Return the life that a connection leads to, or was to lead to; None for none."""
+        if route.actor_id or route.address is None:
+            return route.actor_id or None
+        head = await self._store.load(route.address)
+        return None if head is None else head.actor_id
 
     async def establish(self, route: Route, actor_id: str, *, raw: bool, alarm: float) -> Route:
         """Write down where a connection leads.
@@ -133,7 +153,7 @@ class Routes:
             Conflict: it was closed meanwhile.
             Gone: the same.
         """
-        opened = replace(route, phase=Phase.OPEN, actor_id=actor_id, raw=raw)
+        opened = replace(route, phase=Phase.OPEN, actor_id=actor_id, raw=raw, address=None)
         return self._remember(await self._update(opened, alarm))
 
     async def close(self, conn_id: str) -> None:
@@ -145,7 +165,8 @@ class Routes:
         route: Route | None = await self._create(Route(conn_id, Phase.CLOSED, now, 0))
         while route is not None and route.phase is not Phase.CLOSED:
             try:
-                await self._update(replace(route, phase=Phase.CLOSED, actor_id=""), now + SHORT)
+                closed = replace(route, phase=Phase.CLOSED)
+                await self._update(closed, now + SHORT)
             except (Conflict, Gone):
                 route = await self.find(conn_id)
             else:
@@ -275,7 +296,7 @@ class SocketKeeper:
                 # Its connect has failed often enough for the dead-letter queue.
                 _log.warning("connection %s never got through; it is closed", route.conn_id)
                 await self._posts.close(route.conn_id)
-            await self._routes.remove(route)
+            await self._close(route)
             return
         try:
             there = await self._is_there(route)
@@ -293,6 +314,18 @@ class SocketKeeper:
         await self._routes.postpone(route, alarm)
         await self.watch(route, alarm)
 
+    async def _close(self, route: Route) -> None:
+        """Close what may have been opened by one who died before the route could say so."""
+        try:
+            life = await self._routes.life_of(route)
+            if life is not None:
+                command = CloseConnection(life, route.conn_id, _ABNORMAL)
+                await self._dispatcher.dispatch(command)
+        except (ActorError, StoreError) as error:
+            _log.warning("connection %s could not be closed: %s", route.conn_id, error)
+            return
+        await self._routes.remove(route)
+
     async def _is_there(self, route: Route) -> bool:
         if self._keep_alive and not route.raw:
             return await self._posts.send(route.conn_id, self._event)
@@ -305,6 +338,7 @@ def read_route(head: Head) -> Route:
     if head.state is None:
         return Route(conn_id, Phase.CLOSED, head.created_at, head.version)
     state: dict[str, Any] = json.loads(head.state)
+    address: list[Any] | None = state.get("address")
     return Route(
         conn_id,
         Phase(state["phase"]),
@@ -312,13 +346,18 @@ def read_route(head: Head) -> Route:
         head.version,
         state.get("actor", ""),
         state.get("raw", False),
+        None if address is None else Address(address[0], address[1], tuple(address[2])),
     )
 
 
 def _write_state(route: Route) -> bytes:
     state: dict[str, object] = {"phase": route.phase.value, "opened_at": route.opened_at}
+    if route.actor_id:
+        state["actor"] = route.actor_id
     if route.phase is Phase.OPEN:
-        state |= {"actor": route.actor_id, "raw": route.raw}
+        state["raw"] = route.raw
+    if route.address is not None:
+        state["address"] = [route.address.namespace, route.address.name, list(route.address.key)]
     return json.dumps(state, separators=(",", ":")).encode()
 
 

@@ -24,12 +24,14 @@ from rivetless.gateway.origins import actor_url, seen_headers, target_of
 from rivetless.hosts.aws_lambda.pushes import MAX_OUTGOING, OPENING, Posts, text_frame
 from rivetless.hosts.aws_lambda.sockets import HOST, Phase, Route, Routes, SocketKeeper
 from rivetless.hosts.aws_lambda.websocket import Connect, Disconnect, Frame, SocketMessage
+from rivetless.keys import Address
 from rivetless.protocol import routes as paths
 from rivetless.protocol.codec import JSON
 from rivetless.protocol.headers import Subprotocols
 from rivetless.protocol.messages import ActionRequest, ErrorFrame
 from rivetless.protocol.targets import GatewayRequest
 from rivetless.runtime.commands import (
+    ById,
     CloseConnection,
     OpenConnection,
     Origin,
@@ -145,12 +147,17 @@ class SocketWorker:
 
     async def _connect(self, message: Connect, deadline: float | None) -> None:
         conn_id = message.conn_id
-        route = await self._routes.begin(conn_id, message.at)
-        if route.phase is not Phase.OPENING:
-            return  # it was worked before, or the client has left before it could be
+        route = await self._routes.begin(conn_id, message.at, self._where(message))
+        if route.phase is Phase.OPEN:
+            return  # it was worked before
+        if route.phase is Phase.CLOSED:
+            # The client has left. Who worked on it before may have died when it was half open.
+            await self._abandon(route)
+            return
         late = self._clock.now() > message.at + OPENING
         if late and not await self._posts.exists(conn_id):
             _log.info("connection %s was gone before its connect was worked", conn_id)
+            await self._abandon(route)
             await self._routes.remove(route)
             return
         raw = False
@@ -190,6 +197,20 @@ class SocketWorker:
         seen = RequestInfo("GET", url, seen_headers(message.headers.items()))
         origin = Origin(seen, offer.params, deadline=deadline, ray_id=message.conn_id)
         return target_of(self._registry, request), origin
+
+    def _where(self, message: Connect) -> Address | str | None:
+        """Return the actor that a connect is for, or its life; None if it says none."""
+        try:
+            target = target_of(self._registry, message.request(message.offer()))
+        except ActorError:
+            return None
+        return target.actor_id if isinstance(target, ById) else target.address
+
+    async def _abandon(self, route: Route) -> None:
+        """Close a connection that one may have opened who died before the route could say so."""
+        life = await self._routes.life_of(route)
+        if life is not None:
+            await self._close(life, route.conn_id, _ABNORMAL)
 
     async def _open(self, route: Route, target: Target, origin: Origin, *, raw: bool) -> None:
         conn_id = route.conn_id
@@ -329,6 +350,7 @@ class SocketWorker:
             await self._routes.remove(route)
         elif self._options.ordered:
             if route is not None:
+                await self._abandon(route)
                 await self._routes.remove(route)
         else:
             # Its connect is being worked on, or is still to come: it must find this.

@@ -11,7 +11,7 @@ from rivetless.client import calls
 from rivetless.client.sockets import Socket
 from rivetless.runtime.commands import Origin
 from rivetless.runtime.local import LocalDispatcher
-from rivetless.testing.simulation.front import Front
+from rivetless.testing.simulation.front import Holder
 from rivetless.testing.simulation.history import Ok, Outcome, Subject
 from rivetless.testing.simulation.network import Port
 from rivetless.testing.simulation.outcomes import lost, outcome_of, refused
@@ -100,7 +100,7 @@ class SimDispatcher(LocalDispatcher):
     """
 
     def __init__(
-        self, entrance: Entrance, world: World, front: Front | None, namespace: str
+        self, entrance: Entrance, world: World, front: Holder | None, namespace: str
     ) -> None:
         super().__init__(entrance, namespace)
         self._entrance = entrance

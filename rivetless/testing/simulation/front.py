@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from rivetless.client.sockets import Socket
 from rivetless.gateway.outbox import Tasks
@@ -15,12 +16,16 @@ from rivetless.testing.simulation.network import Port
 from rivetless.testing.simulation.weather import Fault, menu
 
 if TYPE_CHECKING:
+    from rivetless.actor.definition import ActorDefinition
     from rivetless.gateway.dispatcher import Dispatcher
+    from rivetless.runtime.ports import Pusher
+    from rivetless.runtime.runtime import Runtime
+    from rivetless.store.base import Store
     from rivetless.testing.simulation.clients import Entrance
     from rivetless.testing.simulation.process import Process
     from rivetless.testing.simulation.world import World
 
-__all__ = ["Front", "FrontPusher"]
+__all__ = ["Front", "FrontPusher", "Holder"]
 
 HOST: Final = "front"
 
@@ -45,7 +50,25 @@ PORT: Final = Port(
 )
 
 
-class Front:
+class Holder(Protocol):
+    """Holds the sockets of processes that do not stay."""
+
+    @abstractmethod
+    async def serve(self, socket: Socket, target: Target, origin: Origin, *, raw: bool) -> None:
+        """Hold a socket until it closes."""
+
+    @abstractmethod
+    def join(self, process: Process, store: Store) -> Pusher:
+        """Have a process begin; return how it reaches sockets."""
+
+    @abstractmethod
+    def begin(
+        self, process: Process, runtime: Runtime, definitions: Mapping[str, ActorDefinition]
+    ) -> None:
+        """Have a process be ready for what comes from sockets."""
+
+
+class Front(Holder):
     """Holds sockets, and has their frames worked on by whatever process comes.
 
     Args:
@@ -54,6 +77,7 @@ class Front:
     """
 
     def __init__(self, world: World, entrance: Entrance) -> None:
+        self._world = world
         self.table: Final = table_for(world.clock)
         self._service = SocketService(
             cast("Dispatcher", _Door(entrance)),
@@ -66,6 +90,15 @@ class Front:
     async def serve(self, socket: Socket, target: Target, origin: Origin, *, raw: bool) -> None:
         """Serve a socket until it closes."""
         await serving(self._service, socket, target, origin, raw=raw)
+
+    def join(self, process: Process, store: Store) -> Pusher:
+        """Return how a process reaches sockets."""
+        return FrontPusher(self._world, process, self)
+
+    def begin(
+        self, process: Process, runtime: Runtime, definitions: Mapping[str, ActorDefinition]
+    ) -> None:
+        """There is nothing to do: what comes from sockets comes as commands."""
 
 
 class _Door:

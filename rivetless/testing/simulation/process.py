@@ -17,7 +17,7 @@ from rivetless.runtime.commands import Origin, Target
 from rivetless.runtime.runtime import Runtime
 from rivetless.testing.simulation.bells import BellQueue, SimDoorbells
 from rivetless.testing.simulation.clock import SimClock
-from rivetless.testing.simulation.front import Front, FrontPusher
+from rivetless.testing.simulation.front import Holder
 from rivetless.testing.simulation.hosting import Hosting
 from rivetless.testing.simulation.outcomes import lost, refused
 from rivetless.testing.simulation.vitality import Vitality
@@ -65,7 +65,7 @@ class Process:
         definitions: Mapping[str, ActorDefinition],
         *,
         queue: BellQueue | None,
-        front: Front,
+        front: Holder,
         skew: float,
     ) -> None:
         self.name: Final = name
@@ -110,11 +110,12 @@ class Process:
                 self._definitions,
                 store,
                 clock=self.clock,
-                pusher=FrontPusher(world, self, self._front),
+                pusher=self._front.join(self, store),
                 doorbells=SimDoorbells(world, self, queue),
                 resident=False,
                 rng=rng,
             )
+            self._front.begin(self, self.runtime, self._definitions)
 
     @property
     def alive(self) -> bool:
@@ -134,10 +135,19 @@ class Process:
             ActorError: ``client.connection_failed``, ``client.answer_lost``: it is dead, or dies.
             Exception: as ``Runtime.dispatch``.
         """
+        dispatch = cast("Callable[[Any], Awaitable[Any]]", self.runtime.dispatch)
+        return await self.do(lambda: dispatch(command))
+
+    async def do(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Have the process do something that it was called for from outside.
+
+        Raises:
+            ActorError: ``client.connection_failed``, ``client.answer_lost``: it is dead, or dies.
+            Exception: as ``work``.
+        """
         if not self.alive:
             raise refused()
-        dispatch = cast("Callable[[Any], Awaitable[Any]]", self.runtime.dispatch)
-        return await self._ask(lambda: dispatch(command), lost)
+        return await self._ask(work, lost)
 
     async def answer(
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes

@@ -21,7 +21,7 @@ from rivetless.testing.simulation.checkers.liveness import drained
 from rivetless.testing.simulation.choices import Choices, Draw, Plan
 from rivetless.testing.simulation.clients import CLIENT, Entrance, SimDispatcher
 from rivetless.testing.simulation.clock import SimClock
-from rivetless.testing.simulation.front import Front
+from rivetless.testing.simulation.front import Front, Holder
 from rivetless.testing.simulation.history import History, Ok, Outcome, Refused
 from rivetless.testing.simulation.loop import SimLoop
 from rivetless.testing.simulation.network import Network
@@ -70,6 +70,8 @@ class Deployment:
             for a choice of each seed.
         faults: how often what goes wrong, in a seed that has the fault at all.
         namespace: of ``Simulation.client``.
+        api_gateway: whether the sockets of functions are held by API Gateway, with all that comes
+            between the two of them, instead of by something simpler.
     """
 
     actors: Sequence[type[Actor[Any, Any, Any]]]
@@ -78,6 +80,7 @@ class Deployment:
     resident: bool | None = None
     faults: Mapping[Fault, float] = field(default_factory=lambda: RATES)
     namespace: str = "default"
+    api_gateway: bool = False
 
 
 class Simulation:
@@ -99,6 +102,7 @@ class Simulation:
         history: what has happened, for checkers.
         random: chance for the test itself, the same in every run of the seed.
         seed: which schedule this is.
+        front: who holds the sockets of processes that do not stay.
     """
 
     client: Client
@@ -129,7 +133,7 @@ class Simulation:
         self.outside: Final = Outside(self.world)
         self.random: Final[random.Random] = choices.random("test")
         self._entrance = Entrance(self.world)
-        self._front = Front(self.world, self._entrance)
+        self.front: Final = self._choose_front()
         self._queue = BellQueue(self.world, self._entrance)
         self._remains = Remains(self.world.backend, deployment.actors, deployment.namespace)
         self._resident = self._choose_resident(store)
@@ -166,7 +170,7 @@ class Simulation:
             retries: when it tries again by itself; never by default.
         """
         world = self.world
-        front = None if self._resident else self._front
+        front = None if self._resident else self.front
         dispatcher = SimDispatcher(self._entrance, world, front, self.deployment.namespace)
         return Client(
             transport=LocalTransport(dispatcher),
@@ -263,6 +267,13 @@ class Simulation:
         # Functions on a file there are none; elsewhere both are worth as much.
         return store == "sqlite" or self.world.choices.draw("resident").whether < 0.5
 
+    def _choose_front(self) -> Holder:
+        if not self.deployment.api_gateway:
+            return Front(self.world, self._entrance)
+        from rivetless.testing.simulation.api import ApiGateway
+
+        return ApiGateway(self.world, self._entrance)
+
     async def open(self) -> None:
         """Begin: open the store, start the processes."""
         _RUNNING.set(self)
@@ -299,7 +310,7 @@ class Simulation:
             world,
             self._definitions(name, draw.second),
             queue=None if self._resident else self._queue,
-            front=self._front,
+            front=self.front,
             skew=skew,
         )
         await process.start()

@@ -82,6 +82,23 @@ async def test_a_connection_that_was_closed_does_not_come_back() -> None:
     assert [record.key for record in records] == [b"c0"]
 
 
+async def test_who_tells_of_an_end_too_waits_until_it_is_written_down() -> None:
+    world = await World.open(Hall)
+    one = world.process()
+    life = await opened(one, "c1")
+    held = world.faults.inject(Fault.HELD)
+    first, second = [
+        asyncio.create_task(one.runtime.dispatch(CloseConnection(life, "c1", 1000)))
+        for _ in range(2)
+    ]
+    await held.reached.wait()
+    await settle()
+    assert not second.done()
+    held.release()
+    await asyncio.gather(first, second)
+    assert await world.store.records(life, Collection.CONNECTION) == []
+
+
 # -- which of them share a commit ----------------------------------------------------------------
 
 PUT = Changes("1", puts=(Record(Collection.SUBSCRIPTION, b"k", b""),))

@@ -193,7 +193,7 @@ async def test_routes_conflict_and_end(sockets: Sockets) -> None:
     await two.close(CID)
     closed = await one.find(CID)
     assert closed is not None
-    assert (closed.phase, closed.actor_id) == (Phase.CLOSED, "")
+    assert (closed.phase, closed.actor_id) == (Phase.CLOSED, "life")
     await one.remove(opened)
     await two.remove(closed)
     assert await one.find(CID) is None

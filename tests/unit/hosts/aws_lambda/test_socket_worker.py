@@ -10,7 +10,8 @@ import pytest
 
 from rivetless.aws.client import AnswerLost, NotSent
 from rivetless.errors import ActorError
-from rivetless.hosts.aws_lambda.sockets import Phase
+from rivetless.hosts.aws_lambda.pushes import OPENING
+from rivetless.hosts.aws_lambda.sockets import NAMESPACE, SHORT, Phase
 from rivetless.hosts.aws_lambda.websocket import Connect, Disconnect, Frame
 from rivetless.hosts.aws_lambda.worker import MAX_INCOMING, MAX_TRIES
 from rivetless.keys import Address
@@ -666,3 +667,59 @@ async def test_refusals_are_logged_without_a_traceback(
     (record,) = [r for r in caplog.records if "refused" in r.message]
     assert record.exc_info is None
     assert isinstance(sockets.connect(), Connect)
+
+
+# -- who died when it was half open ---------------------------------------------------------------
+
+
+async def half_open(sockets: Sockets) -> Connect:
+    """Have a process open a connection, and die before it has said where it leads."""
+    connect = sockets.connect(opens_in=3600)
+    work = asyncio.ensure_future(sockets.function().work(connect))
+    await settle()
+    work.cancel()
+    assert await connections(sockets) == [CID]
+    return connect
+
+
+async def test_the_end_of_a_connection_that_is_half_open_closes_it(sockets: Sockets) -> None:
+    await half_open(sockets)
+    function = sockets.function()
+    await function.work(sockets.hang_up())
+    assert await connections(sockets) == []
+    assert (await sockets.state())["left"] == 1
+    assert await function.routes.find(CID) is None
+
+
+async def test_a_late_connect_closes_what_is_half_open_and_gone(sockets: Sockets) -> None:
+    connect = await half_open(sockets)
+    sockets.hang_up()
+    await sockets.clock.advance(OPENING + 1)
+    await sockets.function().work(connect)
+    assert await connections(sockets) == []
+    assert (await sockets.state())["left"] == 1
+
+
+async def test_a_connect_that_comes_again_after_the_end_closes_what_is_half_open(
+    sockets: Sockets,
+) -> None:
+    connect = await half_open(sockets)
+    function = sockets.function(ordered=False)
+    await function.work(sockets.hang_up())
+    await sockets.function(ordered=False).work(connect)
+    assert await connections(sockets) == []
+    assert (await sockets.state())["left"] == 1
+
+
+async def test_the_sweeper_closes_what_is_half_open(sockets: Sockets) -> None:
+    await half_open(sockets)
+    function = sockets.function()
+    await sockets.clock.advance(SHORT + 1)
+    (due,) = await sockets.world.store.due(sockets.clock.now(), limit=9)
+    head = await sockets.world.store.load(due.actor_id)
+    assert head is not None
+    assert head.address.namespace == NAMESPACE
+    await function.keeper.tend(head)
+    assert await connections(sockets) == []
+    assert (await sockets.state())["left"] == 1
+    assert await function.routes.find(CID) is None
