@@ -13,6 +13,7 @@ from rivetless.actor.abort import AbortSignal
 from rivetless.actor.mailbox import Mailbox
 from rivetless.keys import Address
 from rivetless.runtime.commands import ByKey, Origin, SendMessage, SendResult
+from rivetless.runtime.queueing import TurnQueue
 from rivetless.store.base import Collection, Head
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
@@ -74,6 +75,35 @@ class Desk(Actor[Log], max_queue_size=3, max_queue_message_size=20):
             self.asks, body, timeout=timeout, signal=signal
         )
         return reply
+
+    @action
+    async def take_all(self, fail: bool = False) -> list[list[Any]]:
+        found = await self.queue.next_batch(self.notes, count=9, timeout=0)
+        if fail:
+            raise ValueError("as asked")
+        return [[message.body, message.attempt] for message in found]
+
+    @action
+    async def think_better(self) -> str | None:
+        """Take a message and send one, and undo both; then take one."""
+        part: TurnQueue = self._turn.part(TurnQueue)  # type: ignore[attr-defined]
+        self.queue.send(self.notes, "kept")
+        undo = part.savepoint()
+        self.queue.send(self.notes, "undone")
+        first = await self.queue.next(self.notes, timeout=0)
+        undo()
+        again = await self.queue.next(self.notes, timeout=0)
+        return None if first is None or again is None or first.id != again.id else again.body
+
+    @action
+    async def hops(self) -> float:
+        await self.queue.next(self.notes, timeout=0)
+        return float(self._turn.job.hops)  # type: ignore[attr-defined]
+
+    @action
+    async def send_many(self, count: int) -> None:
+        for number in range(count):
+            self.queue.send(self.notes, str(number))
 
     @action
     async def send_and_fail(self) -> None:
@@ -218,6 +248,91 @@ async def test_what_a_turn_that_failed_had_sent_is_not_there() -> None:
         await process.call("desk", "send_and_fail")
     assert await process.call("desk", "take") is None
     assert (await head_of(world)).sequences == {}
+
+
+async def test_news_of_other_queues_do_not_end_a_wait() -> None:
+    world, process = await begin(shared=False)
+    call = asyncio.create_task(process.call("desk", "take", 5.0))
+    await world.clock.advance(4.5)
+    await send(process, "asks", "why")
+    await settle()
+    assert not call.done()
+    await send(process, "notes", "hi")
+    assert await call == "hi"
+
+
+async def test_who_waits_looks_less_and_less_often() -> None:
+    world, process = await begin()
+    await process.call("desk", "take")
+    world.store.reset()
+    call = asyncio.create_task(process.call("desk", "take", 10.0))
+    await world.clock.advance(10.1)
+    assert await call is None
+    # After 0.05 s, 0.1 s, ... 1.6 s, and then every 2 s.
+    assert 10 <= world.store.calls["records"] <= 13
+
+
+# -- what a commit takes away and leaves --------------------------------------------------------
+
+
+async def test_of_two_processes_one_gets_a_message() -> None:
+    world, one = await begin()
+    two = world.process(Bells())
+    await two.call("desk", "touch")
+    await send(one, "notes", "hi")
+    taken = await asyncio.gather(one.call("desk", "take"), two.call("desk", "take"))
+    assert sorted(taken, key=str) == [None, "hi"]
+
+
+async def test_what_was_not_committed_is_taken_again() -> None:
+    world, process = await begin(shared=False)
+    await send(process, "notes", "hi")
+    world.faults.inject(Fault.BEFORE)
+    with pytest.raises(ActorError):
+        await process.call("desk", "take")
+    assert await process.call("desk", "take") == "hi"
+
+
+async def test_what_a_turn_thinks_better_of_is_undone() -> None:
+    world, process = await begin()
+    await send(process, "notes", "hi")
+    assert await process.call("desk", "think_better") == "hi"
+    assert await process.call("desk", "take") == "kept"
+    assert await process.call("desk", "take") is None
+    assert (await head_of(world)).counters["messages"] == 0
+
+
+async def test_each_message_counts_its_own_failures_until_it_is_done_with() -> None:
+    world, process = await begin()
+    await send(process, "notes", "first")
+    with pytest.raises(ValueError, match="as asked"):
+        await process.call("desk", "take_all", True)
+    assert (await head_of(world)).counters["failing"] == 1
+    await send(process, "notes", "second")
+    assert await process.call("desk", "take_all") == [["first", 2], ["second", 1]]
+    head = await head_of(world)
+    assert (head.counters["failing"], head.counters["messages"]) == (0, 0)
+    for collection in Collection:
+        left = await world.store.records(head.actor_id, collection)
+        assert left == [], collection
+
+
+async def test_who_receives_a_message_is_as_far_away_as_its_sender() -> None:
+    _, process = await begin()
+    await send(process, "notes", "hi", origin=Origin(hops=5.0))
+    assert await process.call("desk", "hops") == 5.0
+    await send(process, "notes", "hi", origin=Origin(hops=1.0))
+    assert await process.call("desk", "hops", origin=Origin(hops=3.0)) == 3.0
+
+
+@pytest.mark.parametrize(("count", "fits"), [(3, True), (4, False)])
+async def test_how_many_messages_may_wait(count: int, fits: bool) -> None:
+    _, process = await begin()
+    call = asyncio.create_task(process.call("desk", "send_many", count))
+    if fits:
+        await call
+    else:
+        assert await told(call) == "queue.full"
 
 
 # -- waiting for replies ------------------------------------------------------------------------
