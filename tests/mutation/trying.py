@@ -1,9 +1,10 @@
 """Tries mutants: each is planted in a fork of a process that has all tests at hand.
 
 A pytest plugin, which runs in place of pytest's own loop. First it runs every test once, and notes
-which lines each runs. A mutant's tests are those that run its statement: first those that have
-found its neighbours, until one fails or they have taken as much time as a mutant gets. So a mutant
-costs a fork and, mostly, one test of a few milliseconds.
+which lines each runs. A mutant's tests are those that run its function: first those that have found
+its neighbours, then those that are about its module, and those that run its statement, until one
+fails or they have taken as much time as a mutant gets. So a mutant costs a fork and, mostly, one
+test of a few milliseconds.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class Seen:
         for line in lines:
             tests = self.lines[file].get(line, ())
             for test in tests:
-                found[test] += 1 / len(tests)
+                if test in self.seconds:
+                    found[test] += 1 / len(tests)
         return found
 
     def tests_of(self, file: str, lines: Iterable[int]) -> set[str]:
@@ -142,27 +144,26 @@ class Trying:
         """Try all, instead of running the tests."""
         self._items = {item.nodeid: item for item in session.items if self._uses(item.nodeid)}
         trees = {file: ast.parse((ROOT / file).read_text("utf-8")) for file in self.files}
-        is_new = self._look()
+        new = self._look()
         # What is frozen is not found any more.
         functions = {file: functions_of(str(ROOT / file)) for file in self.files}
         gc.collect()
         gc.freeze()
-        if is_new:
-            self._check()
+        self._check([name for name in new if name in self.seen.seconds])
         for file in self.files:
             self._tell(file, self._try_file(file, trees[file], functions[file]))
         return True
 
     # -- without a mutant -------------------------------------------------------------------------
 
-    def _look(self) -> bool:
-        """Run each test that is not known, and note what it runs; say whether there was one.
+    def _look(self) -> list[str]:
+        """Run each test that is not known, and note what it runs; return their names.
 
         One that fails here with no mutant, or takes too long, is left out.
         """
         unknown = self._items.keys() - self.seen.seconds.keys() - set(self.seen.left_out)
         if not unknown:
-            return False
+            return []
         measuring = coverage.Coverage(
             data_file=None, include=[str(ROOT / file) for file in self._measured], config_file=False
         )
@@ -183,11 +184,10 @@ class Trying:
             known = self.seen.lines.setdefault(file, {})
             for line, names in data.contexts_by_lineno(str(ROOT / file)).items():
                 known[line] = sorted({*known.get(line, ()), *filter(None, names)})
-        return True
+        return sorted(unknown)
 
-    def _check(self) -> None:
+    def _check(self, tests: list[str]) -> None:
         """Leave out the tests that fail in a child in which nothing is planted."""
-        tests = [name for name in self.seen.seconds if name in self._items]
         while tests:
             number = Number()
             _, status = os.waitpid(self._fork(tests, number, lambda: None), 0)
@@ -206,6 +206,7 @@ class Trying:
         path, seen = ROOT / file, self.seen
         found = [m for m in mutants_of(tree) if self._wanted(file, m)]
         everywhere = seen.rarity(file, range(1, len(path.read_text("utf-8").splitlines()) + 1))
+        own = f"/test_{path.stem}.py::"
         nearby: dict[str, dict[str, float]] = {}
         finders: dict[str, Counter[str]] = {"": Counter()}
         outcomes: dict[int, Outcome] = {}
@@ -230,9 +231,19 @@ class Trying:
                 function = range(mutant.starts, mutant.ends + 1)
                 nearby[mutant.function] = seen.rarity(file, function)
             rare = nearby[mutant.function]
+            # Python 3.11 traces nothing in a coroutine into which something was thrown.
+            there = seen.tests_of(file, mutant.lines)
             tests = sorted(
-                seen.tests_of(file, mutant.lines),
-                key=lambda t: (-near[t], -finders[""][t], -rare[t], -everywhere[t]),
+                (test for test in rare if test in self._items),
+                key=lambda test: (
+                    -near[test],
+                    own not in test,
+                    test not in there,
+                    -finders[""][test],
+                    -rare[test],
+                    -everywhere[test],
+                    test,
+                ),
             )
             tests = _first(tests, seen.seconds, self._budget)
             if not tests:
