@@ -81,6 +81,13 @@ async def test_each_message_is_taken_once_the_oldest_first() -> None:
     assert await messages.take(2) == []
 
 
+async def test_where_no_message_is_none_is_the_last() -> None:
+    messages = await begin()
+    assert messages.inbox.last == 0
+    assert await messages.take() == []
+    assert messages.inbox.last == 0
+
+
 async def test_names_choose() -> None:
     messages = await begin()
     await messages.send(1, "a")
