@@ -333,7 +333,7 @@ class Capabilities:
         max_record_bytes: the largest record.
         max_key_bytes: the longest key of a record.
         max_commit_records: how many records one commit may put and delete together.
-        max_commit_bytes: how much one commit may write in all (``limits.commit_size``).
+        max_commit_bytes: how much one commit may write in all: values and the keys of records.
     """
 
     single_writer: bool = False

@@ -10,6 +10,7 @@ from rivetless.keys import Address, actor_id
 from rivetless.store.base import (
     RECORD_FORMAT,
     Append,
+    Capabilities,
     Changes,
     Collection,
     Creation,
@@ -19,7 +20,7 @@ from rivetless.store.base import (
     RecordKey,
 )
 from rivetless.store.changes import apply, merge
-from rivetless.store.limits import commit_size
+from rivetless.store.limits import check_size
 from rivetless.testing.contracts import strategies
 
 ADDRESS = Address("default", "counter", ("a",))
@@ -188,5 +189,5 @@ def test_size_counts_values_and_keys() -> None:
         deletes=(RecordKey(Collection.REPLY, b"abcd"),),
         appends=(Append(Collection.MESSAGE, b"abc"),),
     )
-    assert commit_size(changes) == 5 + 5 + 4 + 11
-    assert commit_size(Changes("c", state=None)) == 0
+    assert check_size(changes, Capabilities()) == 5 + 5 + 4 + 11
+    assert check_size(Changes("c", state=None), Capabilities()) == 0
