@@ -101,6 +101,18 @@ async def test_a_pass_that_could_not_see_all_is_followed_by_another_soon(
     await process.runtime.aclose()
 
 
+async def test_a_pass_that_is_asked_for_once_is_not_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeper, "BATCH", 3)
+    world = await World.open(Plain)
+    await overdue(world, 10)
+    world.store.reset()
+    await world.process().runtime.sweeper.sweep()
+    await world.clock.advance(3 * sweeper.INTERVAL)
+    assert world.store.calls["due"] == 1
+
+
 async def test_a_pass_ends_before_its_host_does() -> None:
     world = await World.open(Plain)
     await overdue(world, 3)

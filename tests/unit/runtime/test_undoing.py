@@ -347,3 +347,84 @@ async def test_a_wait_ends_when_its_signal_fires(when: str) -> None:
         await rig.advance(1)
         assert Loop.told == ["actor.aborted"]
         assert await asked == "actor.aborted"
+
+
+async def test_a_loop_of_tasks_that_was_overtaken_takes_its_message_again() -> None:
+    gates: list[asyncio.Event] = []
+
+    class Slow(Loop):
+        async def run(self) -> None:
+            """Work off what comes, in a task."""
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.work)
+
+        async def work(self) -> None:
+            """Take long over it."""
+            while True:
+                message = await self.queue.next(self.notes)
+                self.state.lines.append(message.body)
+                gates.append(asyncio.Event())
+                await gates[-1].wait()
+
+        @action
+        async def note(self, line: str) -> None:
+            """Be quicker."""
+            self.state.lines.append(line)
+
+    async with Rig() as rig:
+        slow = rig.client.get_or_create(Slow, "a")
+        await rig.client.send(slow, Slow.notes, "slow")
+        await rig.settle()
+        await slow.note("quick")
+        for _ in range(3):
+            for gate in gates:
+                gate.set()
+            await rig.advance(1)
+        assert await slow.look() == ["quick", "slow"]
+        assert len(gates) >= 2
+
+
+class Asking(Actor[Lines]):
+    """Sends itself what nobody answers, and gives up."""
+
+    asks = Queue[str, str]()
+
+    @action
+    async def ask(self) -> str:
+        """Ask, and be told to stop."""
+        signal = AbortSignal()
+        signal_after = asyncio.get_running_loop().call_soon
+        asked = self.queue.enqueue_and_wait(self.asks, "anybody?", timeout=5, signal=signal)
+        signal_after(signal_after, signal.fire, "enough")
+        try:
+            return await asked
+        except ActorError as error:
+            return error.name
+
+    @action
+    async def ask_and_be_answered(self) -> str:
+        """Ask, and be told to stop when that has come."""
+        signal = AbortSignal()
+        answer = await self.queue.enqueue_and_wait(self.asks, "me?", timeout=50, signal=signal)
+        signal.fire("enough")
+        return answer
+
+    @action
+    async def answer(self) -> int:
+        """Answer what is there."""
+        messages = await self.queue.try_next_batch(self.asks, count=10, completable=True)
+        for message in messages:
+            message.complete("yes")
+        return len(messages)
+
+
+async def test_who_waits_for_a_reply_may_stop_at_any_time() -> None:
+    async with Rig() as rig:
+        asking = rig.client.get_or_create(Asking, "a")
+        assert await asking.ask() == "actor.aborted"
+        asked = asyncio.create_task(asking.ask_and_be_answered())
+        await rig.settle()
+        assert await asking.answer() >= 1
+        await rig.settle()
+        await rig.advance(1)
+        assert await asked == "yes"
