@@ -157,7 +157,8 @@ def main() -> int:
             for package, found in packages.items()
         },
     }
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    if not failed:
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     low = 0
     for package, found in packages.items():
         below = found.percent < FLOORS[package]
