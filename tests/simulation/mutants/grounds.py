@@ -91,9 +91,24 @@ class Letters(Inboxes):
 
 
 class Crowds(Inboxes):
-    """Many who send to one inbox."""
+    """Many who send to one inbox, through many processes."""
 
-    crowded = 1.0
+    processes = 6
+
+    def programs(self) -> Iterable[Program]:
+        return [self.hurry(f"h{n}") for n in range(10)]
+
+
+class Refusals(Inboxes):
+    """Messages that nobody can do."""
+
+    def programs(self) -> Iterable[Program]:
+        return [self.insist(f"c{n}") for n in range(2)]
+
+    async def insist(self, client: str) -> None:
+        """Ask for what will not be done."""
+        for turn in range(2):
+            await self.ask_for(client, f"askpoison{client}.{turn}")
 
 
 class WatchedCrons(Crons):
@@ -118,5 +133,6 @@ def grounds() -> dict[str, tuple[type[Workload], Deployment]]:
     few = Letters.deployment(resident=False)
     found["letters in silence"] = Letters, replace(few, faults=SILENCE)
     found["crowds in delays"] = Crowds, replace(Crowds.deployment(), faults=DELAYS)
+    found["refusals in delays"] = Refusals, replace(Refusals.deployment(), faults=DELAYS)
     found["watched crons"] = WatchedCrons, WatchedCrons.deployment()
     return found
