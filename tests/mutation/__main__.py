@@ -140,6 +140,7 @@ def main() -> int:
         budget=options.budget,
         jobs=options.jobs,
         measured=[f"rivetless/{module}" for module in every],
+        together={f"rivetless/{m}": group for group in GROUPS.values() for m in group},
         known=options.known,
     )
     sums = figures()

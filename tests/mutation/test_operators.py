@@ -96,3 +96,13 @@ def test_the_mutants_said_to_change_nothing_are_there() -> None:
         tree = ast.parse((ROOT / "rivetless" / module).read_text(encoding="utf-8"))
         assert names.keys() <= {mutant.name for mutant in mutants_of(tree)}, module
         assert all(names.values())
+
+
+def test_what_is_kept_is_of_modules_that_are_there() -> None:
+    every = [module for group in mutation.GROUPS.values() for module in group]
+    kept = mutation.results()
+    assert [*kept] == [module for module in every if module in kept]
+    for module, seen in kept.items():
+        assert (ROOT / "rivetless" / module).exists()
+        assert seen["mutants"] == seen["killed"] + seen["timed out"] + seen["survived"]
+        assert len(seen["survivors"]) == seen["survived"]

@@ -17,7 +17,7 @@ import os
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -100,6 +100,7 @@ class Trying:
     Args:
         files: the modules, from the repository's root.
         measured: the same, or more: those of which the tests' lines are noted.
+        together: for each the modules that belong together: their tests come first.
         tell: is told what became of the mutants of each file.
         uses: says whether a test is used, by its id.
         wanted: says whether a mutant of a file is to be tried.
@@ -112,6 +113,7 @@ class Trying:
         self,
         files: Sequence[str],
         measured: Sequence[str],
+        together: Mapping[str, Sequence[str]],
         tell: Tell,
         uses: Callable[[str], bool],
         wanted: Callable[[str, Mutant], bool],
@@ -124,6 +126,7 @@ class Trying:
         self._tell = tell
         self._uses = uses
         self._measured = measured
+        self._together = together
         self._wanted = wanted
         self._budget = budget
         self._jobs = jobs
@@ -206,7 +209,7 @@ class Trying:
         path, seen = ROOT / file, self.seen
         found = [m for m in mutants_of(tree) if self._wanted(file, m)]
         everywhere = seen.rarity(file, range(1, len(path.read_text("utf-8").splitlines()) + 1))
-        own = f"/test_{path.stem}.py::"
+        own = tuple(f"/test_{Path(other).stem}.py::" for other in self._together[file])
         nearby: dict[str, dict[str, float]] = {}
         finders: dict[str, Counter[str]] = {"": Counter()}
         outcomes: dict[int, Outcome] = {}
@@ -237,7 +240,7 @@ class Trying:
                 (test for test in rare if test in self._items),
                 key=lambda test: (
                     -near[test],
-                    own not in test,
+                    not any(name in test for name in own),
                     test not in there,
                     -finders[""][test],
                     -rare[test],
@@ -361,6 +364,7 @@ def try_all(
     budget: float,
     jobs: int,
     measured: Sequence[str],
+    together: Mapping[str, Sequence[str]],
     known: Path | None = None,
 ) -> None:
     """Try mutants of some files with some tests.
@@ -374,10 +378,11 @@ def try_all(
         budget: seconds of tests for a mutant that none of them finds.
         jobs: how many at a time.
         measured: the files of which the tests' lines are noted.
+        together: for each the modules that belong together: their tests come first.
         known: keeps what the tests do, for further calls.
     """
     seen = Seen.read(known) if known is not None and known.exists() else Seen()
-    trying = Trying(files, measured, tell, uses, wanted, budget, jobs, seen)
+    trying = Trying(files, measured, together, tell, uses, wanted, budget, jobs, seen)
     options = ["-q", "-n0", "--timeout=0", "-p", "no:randomly", "-p", "no:cacheprovider"]
     code = pytest.main([*options, *tests], plugins=[trying])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
