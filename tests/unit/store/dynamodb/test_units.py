@@ -125,3 +125,19 @@ async def test_nothing_due_costs_little(store: DynamoDBStore, life: Life) -> Non
     requests, reads, writes = used(store)
     assert requests == {"Query": 16}
     assert (reads, writes) <= (16.0, 0.0)
+
+
+async def test_all_that_touches_a_large_head_costs_its_size(
+    store: DynamoDBStore, life: Life
+) -> None:
+    """Also what changes nothing in it: a transaction pays twice for the condition on the life."""
+    life.version = await store.commit(
+        life.id, Changes("s", state=bytes(100 * 1024)), expected=life.version
+    )
+    store.consumed.clear()
+    await store.commit(life.id, Changes("c", counters={"n": 1}), expected=None)
+    assert used(store) == ({"UpdateItem": 1}, 0.0, 101.0)
+    await store.commit(life.id, Changes("d", puts=(RECORD,)), expected=None)
+    assert used(store) == ({"TransactWriteItems": 1}, 0.0, 204.0)
+    await store.commit(life.id, Changes("e", appends=(MESSAGE,)), expected=None)
+    assert used(store)[2] == 204.0
