@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from rivetless.testing.simulation.stores import StoreKind
 from tests.simulation.workloads.banks import Banks
 from tests.simulation.workloads.base import Workload
+from tests.simulation.workloads.branches import Branches
 from tests.simulation.workloads.crons import Crons
 from tests.simulation.workloads.deploys import Deploys
 from tests.simulation.workloads.gates import Gates
@@ -26,6 +27,7 @@ WORKLOADS: Final[tuple[type[Workload], ...]] = (
     Ledgers,
     Shelves,
     Banks,
+    Branches,
     Repeats,
     Payments,
     Presses,

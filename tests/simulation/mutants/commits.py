@@ -15,7 +15,7 @@ from rivetless.runtime.chain import Chain
 from rivetless.runtime.execution import Execution
 from rivetless.runtime.leases import Leases
 from rivetless.runtime.reconcile import Verdict
-from rivetless.runtime.steps import Snapshot, Step, Superseded, fail
+from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, tick
 from rivetless.store import memory
 from rivetless.store.base import KEEP, Changes, Conflict, Gone, Head, Store, StoreError
 from rivetless.store.changes import merge
@@ -188,6 +188,36 @@ def chain_outlives_its_base() -> Plant:
         self._staged = kept
 
     return replaced(Cell, "_discard", wrong)
+
+
+@mutant(
+    "When a batch is refused and its head distrusted, the rest is given up, and not what is on it.",
+    features=("bursts",),
+)
+def what_is_built_on_the_rest_kept() -> Plant:
+    right = Cell._refused
+
+    async def newest(self: Cell, head: Head) -> bool:
+        # A commit of its own that is under way is taken for another process's.
+        now = tick()
+        found = await self._store.current(head.actor_id, head.version)
+        if found and self.head is head:
+            self.checked = max(self.checked, now)
+        return found
+
+    async def refused(self: Cell, batch: list[Step], error: Any) -> None:
+        if len(batch) == 1:
+            await right(self, batch, error)
+            return
+        epoch = self._epoch
+        while self._sending:
+            if self._epoch == epoch:
+                await self._commit(self._sending[:1])
+            else:
+                fail(self._sending[0], Superseded(elsewhere=True))
+            self._sending = self._sending[1:]
+
+    return together(replaced(Cell, "newest", newest), replaced(Cell, "_refused", refused))
 
 
 @mutant("A turn begins on the durable state although others have gone on from it.")

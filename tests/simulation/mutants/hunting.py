@@ -85,10 +85,11 @@ class Trail:
 _WHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "calls between actors": ("probes.calls", "workloads.banks"),
     "connections": ("workloads.rooms", "probes.events"),
+    "bursts": ("workloads.branches",),
     "cron": ("workloads.crons", "probes.timers"),
     "destroy": ("workloads.lives", "probes.lives"),
     "events": ("probes.events", "workloads.rooms"),
-    "exclusive": ("workloads.payments", "workloads.registers", "probes.calls"),
+    "exclusive": ("workloads.presses", "workloads.payments", "workloads.registers", "probes.calls"),
     "ids": ("probes.lives",),
     "kv": ("probes.pairs", "workloads.pairs"),
     "once": ("workloads.payments",),
