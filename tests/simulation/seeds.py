@@ -43,7 +43,7 @@ WORKLOADS: Final[tuple[type[Workload], ...]] = (
 )
 
 SEEDS: Final[dict[StoreKind, int]] = {"memory": 400, "sqlite": 200, "dynamodb": 200}
-"""Seeds of each workload, on each kind of store; of some a part of them: 10,920 in all."""
+"""Seeds of each workload, on each kind of store; of some a part of them: 10,560 in all."""
 
 CHUNK: Final = 100
 """Seeds of one test, so that workers have the same to do."""

@@ -17,7 +17,16 @@ from rivetless.runtime.leases import Leases
 from rivetless.runtime.reconcile import Verdict
 from rivetless.runtime.steps import Snapshot, Step, Superseded, fail, tick
 from rivetless.store import memory
-from rivetless.store.base import KEEP, Changes, Conflict, Gone, Head, Store, StoreError
+from rivetless.store.base import (
+    KEEP,
+    Changes,
+    Conflict,
+    Gone,
+    Head,
+    Lease,
+    Store,
+    StoreError,
+)
 from rivetless.store.changes import merge
 from rivetless.store.memory import MemoryStore
 from rivetless.testing.stores import StoreWrapper
@@ -109,6 +118,34 @@ def lease_not_respected() -> Plant:
         return False
 
     return replaced(Leases, "blocks", wrong)
+
+
+@mutant(
+    "Who has waited for another process's lease looks again, whoever holds the actor by then.",
+    features=("exclusive",),
+)
+def holder_disturbed() -> Plant:
+    async def wrong(self: Execution, cell: Cell, lease: Lease, job: Job, tries: int) -> None:
+        self._check_deadline(job)
+        await self._runtime.leases.wait(tries)
+        if cell.lease is not None:
+            cell.forget()
+
+    return replaced(Execution, "_wait_for_lease", wrong)
+
+
+@mutant(
+    "A lost commit that is not there yet is fenced off, and its turn runs again.",
+    features=("exclusive",),
+)
+def lost_commit_not_sent_again() -> Plant:
+    async def wrong(store: Store, actor_id: str, changes: Changes, expected: int) -> Verdict:
+        await store.commit(
+            actor_id, Changes(f"{changes.commit_id}!", touch=True), expected=expected
+        )
+        return Verdict(applied=False)
+
+    return replaced(reconcile, "_send_again", wrong)
 
 
 # -- acknowledgements ----------------------------------------------------------------------------

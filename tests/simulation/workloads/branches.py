@@ -54,7 +54,7 @@ class Branches(Workload):
     name = "branches"
     actors = (Branch,)
     processes = 2
-    share = 0.1
+    share = 0.05
 
     def programs(self) -> Iterable[Program]:
         return [self.client(f"c{n}") for n in range(self.between(2, 3))]

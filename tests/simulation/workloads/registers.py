@@ -61,6 +61,7 @@ class Registers(Workload):
     """Adding, with waits in between, alone, and afresh."""
 
     name = "registers"
+    share = 0.75
     actors = (Account,)
     ways: ClassVar = ("add", "add_slowly", "add_alone", "add_afresh")
 
@@ -119,6 +120,7 @@ class Ledgers(Workload):
     """Appending, in one commit or in two."""
 
     name = "ledgers"
+    share = 0.75
     actors = (Ledger,)
 
     def programs(self) -> Iterable[Program]:
