@@ -231,7 +231,8 @@ class Network:
             await process.wait()
         if fault is Fault.GIVEN_UP:
             return await self._give_up(pause, port, call)
-        await asyncio.sleep(pause)
+        if fault is not Fault.ANSWER_DELAYED:
+            await asyncio.sleep(pause)
         if fault in NOT_MADE:
             if not process.awake:
                 await process.wait()
@@ -242,6 +243,8 @@ class Network:
             answer = await call()
         except Exception as error:
             failure = error
+        if fault is Fault.ANSWER_DELAYED:
+            await asyncio.sleep(pause)
         if fault is Fault.DUPLICATED and failure is None:
             # Whoever was refused has an answer, and sends nothing more.
             self.arrive_later(pause * draw.second, call)

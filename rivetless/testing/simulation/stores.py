@@ -32,8 +32,15 @@ _ALWAYS: Final = (
     Fault.FROZE_BEFORE,
     Fault.FROZE_AFTER,
 )
-READING: Final = menu(*_ALWAYS)
-WRITING: Final = menu(*_ALWAYS, Fault.UNACKNOWLEDGED, Fault.VANISHED, Fault.LATE, Fault.DUPLICATED)
+READING: Final = menu(*_ALWAYS, Fault.ANSWER_DELAYED)
+WRITING: Final = menu(
+    *_ALWAYS,
+    Fault.UNACKNOWLEDGED,
+    Fault.VANISHED,
+    Fault.LATE,
+    Fault.DUPLICATED,
+    Fault.ANSWER_DELAYED,
+)
 VERBS: Final = (
     "load",
     "current",

@@ -78,6 +78,9 @@ class Fault(enum.Enum):
     SOCKET_CUT = "socket cut"
     """A socket vanishes."""
 
+    ANSWER_DELAYED = "answer delayed"
+    """The call is made at once, and its answer takes long. Only where a test asks for it."""
+
 
 Menu = tuple[Fault, ...]
 """The faults that can happen at one kind of call."""

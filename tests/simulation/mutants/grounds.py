@@ -6,6 +6,7 @@ that happens often and nothing else does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -16,11 +17,16 @@ from tests.simulation.seeds import WORKLOADS
 from tests.simulation.workloads.base import Program, Workload
 from tests.simulation.workloads.crons import Crons
 from tests.simulation.workloads.inboxes import Inbox, Inboxes
-from tests.simulation.workloads.lives import Lives
+from tests.simulation.workloads.lives import Dayfly, Lives, Mayfly
+from tests.simulation.workloads.pairs import Shelf, Shelves
+from tests.simulation.workloads.registers import Account, Registers
 from tests.simulation.workloads.rooms import Hall, Porch, Room, Rooms
 
 DELAYS: Final[Mapping[Fault, float]] = {Fault.DELAYED: 0.3}
 """Everything arrives, much of it late."""
+
+BOTH_WAYS: Final[Mapping[Fault, float]] = {Fault.DELAYED: 0.2, Fault.ANSWER_DELAYED: 0.2}
+"""The same, and answers as often as what they answer."""
 
 DEATHS: Final[Mapping[Fault, float]] = {
     Fault.DELAYED: RATES[Fault.DELAYED],
@@ -35,12 +41,8 @@ FEW_DEATHS: Final[Mapping[Fault, float]] = {Fault.DIED_BEFORE: 0.008, Fault.DIED
 """A process dies now and then, so that most of them began together."""
 
 
-ECHOES: Final[Mapping[Fault, float]] = {
-    Fault.DELAYED: 0.2,
-    Fault.DUPLICATED: 0.5,
-    Fault.LATE: 0.1,
-}
-"""Much of what is sent arrives late, or again."""
+ECHOES: Final[Mapping[Fault, float]] = {Fault.DELAYED: 0.1, Fault.DUPLICATED: 0.5}
+"""Much of what is sent arrives again, a while later."""
 
 
 class QuietRooms(Rooms):
@@ -117,13 +119,69 @@ class WatchedCrons(Crons):
     watched = 1.0
 
 
+class Dayflies(Lives):
+    """Lives that write on waking."""
+
+    kinds = (Dayfly,)
+
+
+class Echoes(Lives):
+    """Lives that end soon after they begin, in one way only."""
+
+    kinds = (Mayfly,)
+
+    async def client(self, client: str) -> None:
+        dice = self.dice(client)
+        for _ in range(6):
+            await self.call(client, Mayfly, "a", dice.choice(("touch", "end")))
+            await self.pause(dice.random() * 0.1)
+
+
+class Readers(Registers):
+    """Whoever reads has written meanwhile, and reads again before the first answer is there."""
+
+    processes = 2
+
+    def programs(self) -> Iterable[Program]:
+        return [self.client(key) for key in "ab"]
+
+    async def client(self, client: str) -> None:
+        dice = self.dice(client)
+        for _ in range(12):
+            first = asyncio.create_task(self.call(client, Account, client, "get"))
+            await self.pause(dice.random() * 0.02)
+            await self.call(client, Account, client, "add", 1)
+            await self.call(client, Account, client, dice.choice(("get", "get_slowly")))
+            await first
+
+
+class CrowdedShelves(Shelves):
+    """Some who put the same pairs there and take them away, all at once and in one process."""
+
+    processes = 1
+
+    async def client(self, client: str) -> None:
+        dice = self.dice(client)
+        for turn in range(3):
+            name, value = dice.choice("xy"), int(client[1:]) * 100 + turn
+            await asyncio.gather(
+                self.call(client, Shelf, "a", "put_quietly", name, value),
+                self.call(client, Shelf, "a", "put", name, value + 10),
+                self.call(client, Shelf, "a", "drop", name),
+            )
+            await self.call(client, Shelf, "a", "get", name)
+
+
 def grounds() -> dict[str, tuple[type[Workload], Deployment]]:
     """Return what is done where, by name."""
     found = {f"workloads.{one.name}": (one, one.deployment()) for one in WORKLOADS}
     for name, workload, faults in (
-        ("rooms in delays", QuietRooms, DELAYS),
-        ("halls in delays", Halls, DELAYS),
-        ("lives in echoes", Lives, ECHOES),
+        ("rooms in delays", QuietRooms, BOTH_WAYS),
+        ("halls in delays", Halls, BOTH_WAYS),
+        ("lives in delays", Dayflies, BOTH_WAYS),
+        ("lives in echoes", Echoes, ECHOES),
+        ("readers in delays", Readers, BOTH_WAYS),
+        ("crowded shelves in delays", CrowdedShelves, BOTH_WAYS),
         ("porches in few deaths", Porches, FEW_DEATHS),
         ("porches in deaths", Porches, DEATHS),
     ):

@@ -1,11 +1,12 @@
 """Actors that are destroyed and come again: no life sees anything of another."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
 from rivetless import Actor, Queue, action
+from rivetless.testing.simulation import Simulation
 from rivetless.testing.simulation.checkers import linearizability, models
 from tests.simulation.workloads.base import Program, Workload
 
@@ -13,8 +14,17 @@ Life = tuple[str, int, int] | None
 """The id of the life there is, how often it was touched, and what its pair says."""
 
 
+Seen = tuple[str, int, int, bool]
+"""The same, and whether what the hook of this tenure has written is there."""
+
+
 class Count(BaseModel):
     count: int = 0
+    wakes: list[str] = []
+
+
+class Tenure(BaseModel):
+    mark: str = ""
 
 
 class Mayfly(Actor[Count]):
@@ -22,16 +32,20 @@ class Mayfly(Actor[Count]):
 
     work = Queue[str]()
 
+    def whole(self) -> bool:
+        """Tell whether what was written on waking is there."""
+        return True
+
     @action
-    async def touch(self) -> tuple[str, int, int]:
+    async def touch(self) -> Seen:
         """Count."""
         self.state.count += 1
         pairs = int(await self.kv.get("count") or "0") + 1
         await self.kv.put("count", str(pairs))
-        return self.actor_id, self.state.count, pairs
+        return self.actor_id, self.state.count, pairs, self.whole()
 
     @action
-    async def touch_later(self) -> tuple[str, int, int]:
+    async def touch_later(self) -> Seen:
         """Count, and plan to do it again after the end of this life, perhaps."""
         self.schedule.after(5.0, self.never)
         self.queue.send(self.work, "nobody takes it")
@@ -42,12 +56,13 @@ class Mayfly(Actor[Count]):
         """Runs by itself, and changes nothing."""
 
     @action
-    async def look(self) -> tuple[str, int, int]:
+    async def look(self) -> Seen:
         """Return the counts."""
-        return self.actor_id, self.state.count, int(await self.kv.get("count") or "0")
+        pairs = int(await self.kv.get("count") or "0")
+        return self.actor_id, self.state.count, pairs, self.whole()
 
     @action
-    async def fill(self) -> tuple[str, int, int]:
+    async def fill(self) -> Seen:
         """Leave much to be cleared away."""
         await self.kv.put_batch({f"pair {n}": "there" for n in range(60)})
         return await self.touch()
@@ -57,6 +72,23 @@ class Mayfly(Actor[Count]):
         """End this life."""
         self.destroy()
         return self.actor_id
+
+
+class Dayfly(Mayfly):
+    """Writes down when it wakes."""
+
+    vars: Tenure
+
+    async def create_vars(self) -> Tenure:
+        return Tenure()
+
+    async def on_wake(self) -> None:
+        self.vars.mark = self.turn_id
+        self.state.wakes.append(self.turn_id)
+
+    def whole(self) -> bool:
+        """Tell whether what was written on waking is there."""
+        return self.vars.mark in self.state.wakes
 
 
 WAYS = ("touch", "touch_later", "fill", "look", "end")
@@ -86,17 +118,22 @@ class _Lives(models.BaseModel[Any]):
                 gone = over if current == "?" else over | {current}
                 return [((None, 0, 0, gone), current)]
             case "look":
-                return [((current, count, pairs, over), (current, count, pairs))]
+                return [((current, count, pairs, over), (current, count, pairs, True))]
             case _:
                 after = (current, count + 1, pairs + 1)
-                return [((*after, over), after)]
+                return [((*after, over), (*after, True))]
 
 
 class Lives(Workload):
     """Touching and ending one actor, by its key."""
 
     name = "lives"
-    actors = (Mayfly,)
+    actors = (Mayfly, Dayfly)
+    kinds: ClassVar[Sequence[type[Mayfly]]] = (Mayfly, Mayfly, Dayfly)
+
+    def __init__(self, sim: Simulation) -> None:
+        super().__init__(sim)
+        self.fly = self.dice("kind").choice(self.kinds)
 
     def programs(self) -> Iterable[Program]:
         return [self.client(f"c{n}") for n in range(self.between(2, 3))]
@@ -105,9 +142,9 @@ class Lives(Workload):
         dice = self.dice(client)
         for _ in range(dice.randint(2, 4)):
             way = dice.choices(WAYS, (3, 2, 1, 2, 2))[0]
-            await self.call(client, Mayfly, "a", way)
+            await self.call(client, self.fly, "a", way)
             await self.pause(dice.random() * 0.4)
 
     async def check(self) -> None:
-        await self.call("end", Mayfly, "a", "look")
-        linearizability.check(self.of(Mayfly, "a"), _Lives())
+        await self.call("end", self.fly, "a", "look")
+        linearizability.check(self.of(self.fly, "a"), _Lives())

@@ -43,6 +43,13 @@ class Shelf(Actor[Changes]):
         return True
 
     @action
+    async def drop(self, name: str) -> int:
+        """Take a value away, whether or not there is one."""
+        await self.kv.delete(name)
+        self.state.count += 1
+        return self.state.count
+
+    @action
     async def put_and_fail(self, name: str) -> None:
         """Change everything, and fail."""
         await self.kv.put(name, "-1")
@@ -80,6 +87,11 @@ class _Shelf(models.BaseModel[Pairs]):
         pairs[new] = pairs.pop(old)
         return (state[0], frozenset(pairs.items())), True
 
+    def call_drop(self, state: Pairs, name: str) -> tuple[Pairs, object]:
+        pairs = dict(state[1])
+        pairs.pop(name, None)
+        return (state[0] + 1, frozenset(pairs.items())), state[0] + 1
+
     def call_put_and_fail(self, state: Pairs, name: str) -> tuple[Pairs, object]:
         return state, Refused("user.no")
 
@@ -112,11 +124,12 @@ class Shelves(Workload):
                 ("put", name, value),
                 ("put_quietly", name, value),
                 ("move", name, other),
+                ("drop", name),
                 ("put_and_fail", name),
                 ("get", name),
                 ("all",),
             ]
-            weights = (3, 2, 3, 1, 1, 2)
+            weights = (3, 2, 3, 1, 1, 1, 2)
             await self.call(client, Shelf, "a", *dice.choices(calls, weights)[0])
             await self.pause(dice.random() * 0.3)
 

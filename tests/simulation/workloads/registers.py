@@ -56,6 +56,13 @@ class Account(Actor[Sum]):
         """Answer the sum."""
         return self.state.value
 
+    @action
+    async def get_slowly(self) -> int:
+        """Answer the sum after a while."""
+        value = self.state.value
+        await asyncio.sleep(0.1)
+        return value
+
 
 class Registers(Workload):
     """Adding, with waits in between, alone, and afresh."""
@@ -72,8 +79,8 @@ class Registers(Workload):
         dice = self.dice(client)
         for _ in range(dice.randint(2, 5)):
             key = dice.choice("aab")
-            if dice.random() < 0.25:
-                await self.call(client, Account, key, "get")
+            if dice.random() < 0.3:
+                await self.call(client, Account, key, dice.choice(("get", "get", "get_slowly")))
             else:
                 amount = dice.choice((1, 2, 5, -1, -3))
                 await self.call(client, Account, key, dice.choice(self.ways), amount)
@@ -84,7 +91,11 @@ class Registers(Workload):
             await self.call("end", Account, key, "get")
             linearizability.check(
                 self.of(Account, key),
-                Counter(dict.fromkeys(self.ways, "add"), least=0, refusal="user.too_little"),
+                Counter(
+                    {**dict.fromkeys(self.ways, "add"), "get_slowly": "get"},
+                    least=0,
+                    refusal="user.too_little",
+                ),
             )
 
 
