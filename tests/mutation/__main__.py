@@ -25,6 +25,7 @@ EQUIVALENT: Final = HERE / "equivalent.json"
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "the commit": (
         "runtime/execution.py",
+        "runtime/checkpoints.py",
         "runtime/transaction.py",
         "runtime/cell.py",
         "runtime/chain.py",

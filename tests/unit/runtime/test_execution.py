@@ -13,7 +13,8 @@ from rivetless import Actor, ActorError, Queue, UserError, action
 from rivetless.keys import Address
 from rivetless.runtime.commands import ById, CallAction, DestroyActor, Origin
 from rivetless.runtime.job import MAX_CHAIN
-from rivetless.store.base import Changes, Collection, Head
+from rivetless.runtime.leases import LENGTH
+from rivetless.store.base import Changes, Collection, Head, Lease
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
 
@@ -123,6 +124,66 @@ class Tally(Actor[Count], max_queue_size=2):
     async def hang(self) -> None:
         await asyncio.Event().wait()
 
+    @action(exclusive=True)
+    async def alone(self, name: str) -> int:
+        SEEN.append("alone")
+        self.state.count += 1
+        await gate(name).wait()
+        return self.state.count
+
+    @action
+    async def slowly(self, name: str) -> int:
+        SEEN.append("slowly")
+        self.state.count += 1
+        await gate(name).wait()
+        return self.state.count
+
+    @action
+    async def act(self, calls: int, outside: bool, error: str) -> None:
+        """Call others, or reach out, or do nothing; then fail, or not."""
+        turn: Any = self._turn
+        for number in range(calls):
+            turn.call_key("other", "do", str(number).encode())
+        if outside:
+            await turn.reach_out()
+        self.state.count += 1
+        if error:
+            group, code = error.split(".")
+            raise ActorError(group, code, "It failed.")
+
+    @action
+    async def tell(self) -> int:
+        """Send what was read of the state; the send itself depends on no version."""
+        SEEN.append("tell")
+        self.queue.send(self.notes, str(self.state.count))
+        return self.state.count
+
+    @action
+    async def pairs(self, name: str, send: bool = False) -> list[str]:
+        """Read pairs, and go on much later."""
+        SEEN.append("pairs")
+        found = [key for key, _ in await self.kv.list()]
+        await gate(name).wait()
+        if send:
+            self.queue.send(self.notes, ",".join(found))
+        return found
+
+    @action
+    async def received(self) -> list[str]:
+        return [message.body for message in await self.queue.try_next_batch(count=10)]
+
+    @action
+    async def keep(self, error: str = "") -> None:
+        """Leave the signal behind, and work for later."""
+        signal = self.abort_signal
+        signal.add_callback(lambda: SEEN.append(signal.reason))
+        self.wait_until(self.later())
+        if error:
+            raise UserError(error)
+
+    async def later(self) -> None:
+        SEEN.append("later")
+
     @action
     async def abort(self) -> None:
         raise TimeoutError("its own")
@@ -159,6 +220,13 @@ async def others_commit(world: World, count: int = 1) -> None:
         head = await head_of(world)
         changes = Changes(f"other{head.version}", state=b'{"count":100}')
         await world.faults.inner.commit(head.actor_id, changes, expected=head.version)
+
+
+async def set_lease(world: World, lease: Lease | None) -> None:
+    """Have another process take the actor's lease, or give it back."""
+    head = await head_of(world)
+    changes = Changes(f"lease{head.version}", lease=lease)
+    await world.faults.inner.commit(head.actor_id, changes, expected=head.version)
 
 
 async def told(call: asyncio.Task[Any]) -> ActorError:
@@ -391,3 +459,172 @@ async def test_a_turn_that_keeps_losing_to_others_takes_the_lease() -> None:
     assert await call == 2
     await settle()
     assert (await head_of(world)).lease is None
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_who_holds_the_actor_runs_alone(shared: bool) -> None:
+    world, process = await begin(shared=shared)
+    calls = [asyncio.create_task(process.call("tally", "alone", name)) for name in "xy"]
+    calls.append(asyncio.create_task(process.call("tally", "add")))
+    await settle()
+    assert SEEN == ["alone"]
+    assert ((await head_of(world)).lease is not None) is shared
+    gate("x").set()
+    await settle()
+    gate("y").set()
+    assert sorted(await asyncio.gather(*calls)) == [2, 3, 4]
+    await settle()
+    assert (await head_of(world)).lease is None
+
+
+async def test_a_lease_taken_after_conflicts_is_kept_while_the_turn_runs() -> None:
+    world, process = await begin()
+    gate("x").set()
+    for _ in range(3):
+        world.faults.inject(Fault.CONFLICT)
+    taking = world.faults.inject(Fault.HELD)
+    call = asyncio.create_task(process.call("tally", "slowly", "x"))
+    await world.clock.advance(1)
+    await taking.reached.wait()
+    gate("x").clear()
+    taking.release()
+    for _ in range(5):
+        await world.clock.advance(LENGTH / 2)
+    assert SEEN == ["slowly"] * 4
+    lease = (await head_of(world)).lease
+    assert lease is not None
+    assert lease.expires_at > world.clock.now()
+    gate("x").set()
+    assert await call == 2
+    await settle()
+    assert (await head_of(world)).lease is None
+
+
+async def test_a_lease_of_another_process_is_waited_for_and_no_longer() -> None:
+    world, process = await begin()
+    await set_lease(world, Lease("t9", world.clock.now() + 60))
+    process = world.process()
+    call = asyncio.create_task(process.call("tally", "add"))
+    for _ in range(20):
+        await world.clock.advance(0.25)
+    assert (call.done(), SEEN) == (False, [])
+    await set_lease(world, None)
+    await world.clock.advance(0.5)
+    assert await call == 2
+
+
+async def test_a_lease_that_ran_out_is_taken_away_with_what_is_written() -> None:
+    world, _ = await begin()
+    await set_lease(world, Lease("t9", world.clock.now() + 5))
+    await world.clock.advance(5)
+    process = world.process()
+    assert await process.call("tally", "get") == 1
+    assert (await head_of(world)).lease is not None
+    assert await process.call("tally", "add") == 2
+    assert (await head_of(world)).lease is None
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_a_call_of_who_has_the_lease_passes_unless_it_is_closed(closed: bool) -> None:
+    world, _ = await begin()
+    lease = Lease("t9", world.clock.now() + 60, closed=closed)
+    await set_lease(world, lease)
+    process = world.process()
+    origin = Origin(chain=("tally[a]@t9",))
+    call = asyncio.create_task(process.call("tally", "get", origin=origin))
+    await settle()
+    if closed:
+        assert (await told(call)).name == "actor.deadlock"
+    else:
+        assert await call == 1
+    assert (await head_of(world)).lease == lease
+
+
+# -- what callers are told ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("calls", "outside", "name"),
+    [
+        (0, False, "actor.restarting"),
+        (1, False, "actor.restarting"),
+        (1, True, "actor.restarting"),  # the call may be what failed, and then it did nothing
+        (2, False, "actor.interrupted"),
+        (0, True, "actor.interrupted"),
+    ],
+)
+async def test_to_repeat_is_told_only_where_nothing_was_done(
+    calls: int, outside: bool, name: str
+) -> None:
+    world, process = await begin()
+    call = process.call("tally", "act", calls, outside, "actor.restarting")
+    assert (await told(asyncio.create_task(call))).name == name
+    assert (await head_of(world)).state == b'{"count":1}'
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+async def test_a_commit_that_fails_after_a_call_is_not_to_be_repeated(calls: int) -> None:
+    world, process = await begin()
+    for _ in range(10):
+        world.faults.inject(Fault.BEFORE)
+    call = asyncio.create_task(process.call("tally", "act", calls, False, ""))
+    await world.clock.advance(60)
+    error = await told(call)
+    if calls:
+        assert error.name == "actor.interrupted"
+        assert error.metadata == {"cause": "guard.service_unavailable"}
+    else:
+        assert error.name == "guard.service_unavailable"
+
+
+async def test_other_errors_are_told_as_they_are() -> None:
+    _, process = await begin()
+    call = process.call("tally", "act", 2, True, "shop.sold_out")
+    assert (await told(asyncio.create_task(call))).name == "shop.sold_out"
+
+
+@pytest.mark.parametrize(("error", "seen"), [("", ["later", "ended"]), ("no", ["failed"])])
+async def test_what_a_turn_leaves_behind(error: str, seen: list[str]) -> None:
+    _, process = await begin()
+    call = asyncio.create_task(process.call("tally", "keep", error))
+    if error:
+        await told(call)
+    else:
+        await call
+    await settle()
+    assert sorted(SEEN) == sorted(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "logged"), [("abort", (), True), ("act", (0, False, "shop.sold_out"), False)]
+)
+async def test_errors_that_nobody_has_thought_of_are_logged(
+    name: str, args: tuple[object, ...], logged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, process = await begin()
+    with pytest.raises((TimeoutError, ActorError)):
+        await process.call("tally", name, *args)
+    assert ("unhandled error in" in caplog.text) is logged
+
+
+# -- what was read ------------------------------------------------------------------------------
+
+
+async def test_what_is_sent_because_of_an_old_state_is_not_sent() -> None:
+    world, process = await begin()
+    await others_commit(world)
+    assert await process.call("tally", "tell") == 100
+    assert SEEN == ["tell", "tell"]
+    assert await process.call("tally", "received") == ["100"]
+
+
+@pytest.mark.parametrize("send", [True, False])
+async def test_what_has_read_pairs_runs_again_when_its_process_has_written(send: bool) -> None:
+    _, process = await begin()
+    call = asyncio.create_task(process.call("tally", "pairs", "x", send))
+    await settle()
+    await process.call("tally", "put", 1)
+    gate("x").set()
+    assert await call == ["0"]
+    assert SEEN == ["pairs", "pairs"]
+    assert await process.call("tally", "received") == (["0"] if send else [])

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, Queue, action
 from rivetless.keys import Address
-from rivetless.runtime.commands import ByKey, OpenConnection, Subscribe
+from rivetless.runtime.commands import ByKey, OpenConnection, Origin, Subscribe
 from rivetless.runtime.records import LISTENED
 from rivetless.store.base import Head
 from rivetless.testing.clock import settle
@@ -60,6 +60,12 @@ class Tally(Actor[Count]):
         self.state.count = "many"  # type: ignore[assignment]
 
     @action
+    async def set_twice(self) -> None:
+        self.state.count = 1
+        await self.save_state()
+        self.state = Count(count=2)
+
+    @action
     async def keep(self) -> None:
         SEEN.append(self)
 
@@ -70,6 +76,63 @@ class Tally(Actor[Count]):
         if gate:
             await GATES.setdefault(gate, asyncio.Event()).wait()
         return [key for key, _ in await self.kv.list()]
+
+    @action
+    async def beside(self, read: str, gate: str) -> None:
+        """Write a pair beside what others write, as the branches of a workflow do."""
+        SEEN.append("beside")
+        if read == "state":
+            SEEN.append(self.state.count)
+        elif read == "pairs":
+            SEEN.append(len(await self.kv.list()))
+        await GATES.setdefault(gate, asyncio.Event()).wait()
+        turn: Any = self._turn
+        turn.rebase()
+        await self.kv.put("beside", "x")
+
+    @action
+    async def say(self, text: str, gate: str = "") -> int:
+        """Look at the state, broadcast, and end when the gate is open."""
+        SEEN.append("say")
+        count = self.state.count
+        self.broadcast("said", text)
+        if gate:
+            await GATES.setdefault(gate, asyncio.Event()).wait()
+        return count
+
+    @action
+    async def nothing(self) -> str:
+        return "nothing"
+
+    @action
+    async def go_back(self) -> list[Any]:
+        """Undo to two places, one after the other; each time look at what is there."""
+        turn: Any = self._turn
+        await self.kv.put("kept", "x")
+        first = turn.savepoint()
+        self.state.count = 1
+        await self.kv.put("first", "x")
+        self.broadcast("said", "first")
+        second = turn.savepoint()
+        self.state.count = 2
+        await self.kv.put("second", "x")
+        self.sleep()
+        seen: list[Any] = []
+        for undo in second, first:
+            undo()
+            seen += [self.state.count, turn.sleeping, len(turn.effects), await self.kv.get("first")]
+        return [*seen, await self.kv.get("kept"), await self.kv.get("second")]
+
+    @action
+    async def destroy_or_not(self) -> bool:
+        """Ask for the end, before and after a place to go back to."""
+        turn: Any = self._turn
+        undo = turn.savepoint()
+        self.destroy()
+        undo()
+        self.destroy()
+        turn.savepoint()()
+        return bool(turn.destroying)
 
     @action
     async def think_better(self) -> int:
@@ -90,6 +153,17 @@ class Tally(Actor[Count]):
         SEEN.append("later")
 
 
+class Early(Actor[Count]):
+    """Looks at what it is only about to have."""
+
+    async def create_state(self, input: object) -> Count:
+        return Count(count=self.state.count + 1)
+
+    @action
+    async def get(self) -> int:
+        return self.state.count
+
+
 class Nothing(Actor[None]):
     @action
     async def look(self) -> object:
@@ -101,7 +175,7 @@ class Nothing(Actor[None]):
 
 
 async def begin() -> tuple[World, Process]:
-    world = await World.open(Tally, Nothing)
+    world = await World.open(Tally, Early, Nothing)
     process = world.process()
     await process.call("tally", "get")
     SEEN.clear()
@@ -213,3 +287,84 @@ async def test_all_that_a_turn_thinks_better_of_is_undone() -> None:
     assert (head.destroyed_at, head.alarm, head.sequences) == (None, None, {})
     assert await process.call("tally", "put_and_look", "a") == ["a"]
     assert SEEN == [1]
+
+
+async def test_each_place_to_go_back_to_is_one_of_its_own() -> None:
+    world, process = await begin()
+    seen = await process.call("tally", "go_back")
+    assert seen == [1, False, 1, "x", 0, False, 0, None, "x", None]
+    assert (await head_of(world)).state == b'{"count":0,"text":""}'
+    assert await process.call("tally", "put_and_look", "a") == ["a", "kept"]
+
+
+async def test_what_was_asked_before_is_not_undone() -> None:
+    world, process = await begin()
+    assert await process.call("tally", "destroy_or_not") is True
+    assert (await head_of(world)).destroyed_at is not None
+
+
+# -- what is written ----------------------------------------------------------------------------
+
+
+async def test_a_state_can_be_set_again_after_the_hook_of_changes() -> None:
+    """What locks the state while the hook runs is undone, however it ends."""
+    world, process = await begin()
+    await process.call("tally", "set_twice")
+    assert (await head_of(world)).state == b'{"count":2,"text":""}'
+    assert SEEN == [1, 2]
+
+
+async def test_before_there_is_a_state_nobody_reads_it() -> None:
+    world, process = await begin()
+    assert await told(process, "early", "get") == "actor.invalid_operation"
+    assert await world.store.inner.load(Address("default", "early", ("a",))) is None
+
+
+@pytest.mark.parametrize(("action", "written"), [("nothing", 0), ("say", 1)])
+async def test_answers_are_kept_of_what_did_something(action: str, written: int) -> None:
+    """One that did nothing can be done again."""
+    world, process = await begin()
+    args = ["hello"] if action == "say" else []
+    await process.call("tally", action, *args, origin=Origin(call_key="i:k"))
+    await settle()
+    assert world.store.writes == written
+    assert len((await head_of(world)).replies) == written
+
+
+@pytest.mark.parametrize(
+    ("read", "others", "again"),
+    [
+        ("nothing", "set", False),
+        ("nothing", "put_and_look", False),
+        ("state", "set", True),
+        ("state", "put_and_look", False),
+        ("pairs", "set", True),
+        ("pairs", "put_and_look", True),
+    ],
+)
+async def test_what_is_done_beside_others_depends_on_what_was_read(
+    read: str, others: str, again: bool
+) -> None:
+    world, process = await begin()
+    beside = asyncio.create_task(process.call("tally", "beside", read, "x"))
+    await settle()
+    await process.call("tally", others, 5 if others == "set" else "other")
+    GATES["x"].set()
+    await beside
+    assert SEEN.count("beside") == 1 + again
+    count = 5 if others == "set" else 0
+    assert (await head_of(world)).state == b'{"count":%d,"text":""}' % count
+    assert "beside" in await process.call("tally", "put_and_look", "last")
+
+
+async def test_a_state_that_is_new_life_by_life_is_nobodys_base() -> None:
+    """What was read in one life is not written in the next."""
+    world, process = await begin()
+    beside = asyncio.create_task(process.call("tally", "beside", "state", "x"))
+    await settle()
+    await process.call("tally", "destroy_or_not")
+    await process.call("tally", "set", 7)
+    GATES["x"].set()
+    await beside
+    assert SEEN == ["beside", 0, 7, "beside", 7]
+    assert (await head_of(world)).state == b'{"count":7,"text":""}'

@@ -15,11 +15,13 @@ from rivetless.store.base import (
     Collection,
     Creation,
     Head,
+    Lease,
     Outgoing,
     Record,
     RecordKey,
+    Reply,
 )
-from rivetless.store.changes import apply, merge
+from rivetless.store.changes import apply, merge, numbered
 from rivetless.store.limits import check_size
 from rivetless.testing.contracts import strategies
 
@@ -142,6 +144,65 @@ def test_of_a_record_the_last_word_counts_in_its_order() -> None:
     assert (again.puts, again.deletes) == ((put,), ())
     later = merge(Changes("c1", puts=(put, other)), Changes("c2", puts=(put,)))
     assert later.puts == (other, put)
+
+
+def test_of_a_record_that_two_delete_the_last_one_counts() -> None:
+    a, b = (RecordKey(Collection.KV, name) for name in (b"a", b"b"))
+    again = merge(Changes("c1", deletes=(a, b)), Changes("c2", deletes=(a,)))
+    assert (again.puts, again.deletes) == ((), (b, a))
+
+
+def test_what_none_of_them_asks_for_is_not_asked_for_together() -> None:
+    together = merge(Changes("c1", counters={"n": 1}), Changes("c2", counters={"n": 2}))
+    assert together == Changes("c2", counters={"n": 3})
+    assert not together.versioned
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_one_of_them_asks_for_is_asked_for_together(first: bool) -> None:
+    one = Changes("c1", create=Creation(ADDRESS, 1.0), touch=True, destroyed_at=2.0)
+    other = Changes("c1")
+    together = merge(one, other) if first else merge(other, one)
+    assert together == one
+
+
+def test_of_two_creations_and_two_ends_the_first_and_the_last_count() -> None:
+    ends = [Changes(f"c{n}", create=Creation(ADDRESS, n), destroyed_at=n) for n in (1.0, 2.0)]
+    together = merge(*ends)
+    assert (together.create, together.destroyed_at) == (Creation(ADDRESS, 1.0), 2.0)
+
+
+def test_an_end_leaves_nothing_to_be_done() -> None:
+    full = Changes(
+        "c1",
+        state=b"1",
+        alarm=5.0,
+        lease=Lease("t1", 9.0),
+        replies=(Reply("k", "check", b"answer", 9.0),),
+        code_version=3,
+    )
+    head = apply(NEWBORN, ID, full, 2)
+    assert (head.state, head.alarm, head.lease) == (b"1", 5.0, Lease("t1", 9.0))
+    assert [reply.key for reply in head.replies] == ["k"]
+    assert head.code_version == 3
+    ended = apply(head, ID, Changes("c2", destroyed_at=7.0), 3)
+    assert (ended.state, ended.alarm, ended.lease, ended.replies) == (None, None, None, ())
+    assert (ended.destroyed_at, ended.version) == (7.0, 3)
+    after = apply(ended, ID, Changes("c3", counters={"n": 2}), 3)
+    assert (after.state, after.destroyed_at, dict(after.counters)) == (None, 7.0, {"n": 2})
+
+
+def test_what_is_appended_is_numbered_from_where_the_head_is() -> None:
+    append, other = Append(Collection.MESSAGE, b"m"), Append(Collection.DEAD, b"d")
+    changes = Changes("c1", appends=(append, other, append))
+    keys = [record.key for record in numbered(changes, {Collection.MESSAGE: 4})]
+    assert keys == [Append.key(5), Append.key(1), Append.key(6)]
+    head = apply(NEWBORN, ID, changes, 1)
+    assert dict(head.sequences) == {Collection.MESSAGE: 2, Collection.DEAD: 1}
+    assert dict(apply(head, ID, changes, 1).sequences) == {
+        Collection.MESSAGE: 4,
+        Collection.DEAD: 2,
+    }
 
 
 def test_nothing_follows_a_destruction() -> None:
