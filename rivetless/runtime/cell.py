@@ -344,7 +344,7 @@ class Cell(Chain):
         except (Full, Duplicate, TooLarge) as error:
             await self._refused(batch, error)
         except StoreError as error:
-            if len(batch) == 1 and batch[0].renews:
+            if len(batch) == 1 and batch[0].unseen:
                 fail(batch[0], told(error))  # nothing is built on it
             else:
                 self._discard(batch, told(error), error)
@@ -367,7 +367,7 @@ class Cell(Chain):
         reason: Exception = error
         if isinstance(error, TooLarge):
             reason = errors.state_too_large(error.size, error.limit)
-        if batch[0].changes.versioned:
+        if batch[0].changes.versioned and not batch[0].unseen:
             self._discard(batch, reason)
         else:
             fail(batch[0], reason)

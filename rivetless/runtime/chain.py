@@ -146,7 +146,7 @@ class Chain(Gate):
         """Make a step the end of the chain."""
         changes = step.changes
         if changes.versioned:
-            if not step.renews:
+            if not step.unseen:
                 self._seq += 1
                 self._chain_end = step
             if newborn is not None:

@@ -99,7 +99,7 @@ class Leases:
         lease = self.change(turn.job, turn.hold_id)
         if lease is None or cell.moved(turn.base) is not None or turn.ended:
             return
-        step = Step(Changes(turn.runtime.fresh_commit_id(), lease=lease), renews=True)
+        step = Step(Changes(turn.runtime.fresh_commit_id(), lease=lease), unseen=True)
         step.landed.add_done_callback(partial(self._renewed, turn))
         cell.stage(step)
 

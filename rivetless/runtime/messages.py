@@ -142,6 +142,10 @@ def mark(now: float) -> Outgoing:
 
 
 def unmark(commit_id: str, last: int) -> Changes:
-    """Take that note back, on the condition that no message has come after number ``last``."""
+    """Take that note back, on the condition that no message has come after number ``last``.
+
+    It moves the version: one that arrives late, when a message has come and is gone again, would
+    else take back the note of the next.
+    """
     later = RecordKey(Collection.MESSAGE, Append.key(last + 1))
-    return Changes(commit_id, outbox_clear=(MARK,), absent=(later,))
+    return Changes(commit_id, touch=True, outbox_clear=(MARK,), absent=(later,))

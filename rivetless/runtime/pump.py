@@ -21,7 +21,7 @@ from rivetless.runtime.job import Job
 from rivetless.runtime.messages import MARK, unmark
 from rivetless.runtime.ports import Ring
 from rivetless.runtime.running import RunTurn
-from rivetless.runtime.steps import Superseded, tick
+from rivetless.runtime.steps import Step, Superseded, tick
 from rivetless.store.base import Collection, Duplicate, StoreError
 from rivetless.workflow.declare import workflow_of
 
@@ -350,10 +350,11 @@ class Pump:
             return False  # there may be a message in what is being written
         if cell.inbox is not None:
             last = max(last, cell.inbox.last)
-        changes = unmark(runtime.fresh_commit_id(), last)
+        step = Step(unmark(runtime.fresh_commit_id(), last), unseen=True)
+        cell.stage(step)
         try:
-            await runtime.commit_loose(self._actor_id, changes, cell)
-        except (Duplicate, errors.ActorError, StoreError):
+            await step.done
+        except (Superseded, Duplicate, errors.ActorError, StoreError):
             return False  # the note stays, and whoever finds it looks
         return True
 

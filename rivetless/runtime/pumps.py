@@ -19,7 +19,7 @@ from rivetless.runtime.ports import Ring
 from rivetless.runtime.pump import End, Pump
 from rivetless.runtime.queueing import TurnQueue
 from rivetless.runtime.steps import tick
-from rivetless.store.base import Changes, Collection, Duplicate, StoreError
+from rivetless.store.base import Changes, Collection, Conflict, Duplicate, Gone, StoreError
 from rivetless.workflow.declare import workflow_of
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Pumps:
         await runtime.commit_loose(entry.actor_id, changes)
 
     async def _is_forgotten(self, head: Head) -> bool:
-        """Clear a mark that nothing is behind; say whether that was so.
+        """Clear a mark that nothing is behind; say whether nothing was.
 
         A loop in another process does not know of marks that were set since it read the head.
         """
@@ -162,10 +162,13 @@ class Pumps:
         if await runtime.store.records(head.actor_id, Collection.MESSAGE, limit=1):
             return False
         last = head.sequences.get(Collection.MESSAGE, 0)
+        changes = unmark(runtime.fresh_commit_id(), last)
         try:
-            await runtime.commit_loose(head.actor_id, unmark(runtime.fresh_commit_id(), last))
+            await runtime.store.commit(head.actor_id, changes, expected=head.version)
         except Duplicate:
             return False
+        except (Conflict, Gone):
+            pass  # somebody is at it; if the mark stays, the next pass looks again
         return True
 
     async def ended(self, cell: Cell) -> None:

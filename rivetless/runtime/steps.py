@@ -47,7 +47,8 @@ class Step:
         hops: how many wakes that actors made themselves led to it, sends counted as parts of one.
         deadline: Unix seconds until which somebody waits for it; ``None`` if nobody has said.
         begins_tenure: it holds what ``on_wake`` did, so the actor wakes again if it is lost.
-        renews: it makes a lease longer and does nothing else, so that no turn sees it.
+        unseen: no turn sees what it changes, such as a lease that is made longer, so none is built
+            on it.
         sent: tick at which its commit was sent to the store.
         landed: done when it is durable (``True``) or never will be (``False``).
         done: done when its effects are out as well; fails with the reason if it never lands.
@@ -61,8 +62,8 @@ class Step:
         "effects",
         "hops",
         "landed",
-        "renews",
         "sent",
+        "unseen",
     )
 
     def __init__(
@@ -71,7 +72,7 @@ class Step:
         effects: Sequence[Effect] = (),
         *,
         begins_tenure: bool = False,
-        renews: bool = False,
+        unseen: bool = False,
         hops: float = 0.0,
     ) -> None:
         loop = asyncio.get_running_loop()
@@ -79,7 +80,7 @@ class Step:
         self.deadline = deadline()
         self.effects = effects
         self.begins_tenure = begins_tenure
-        self.renews = renews
+        self.unseen = unseen
         self.hops = hops
         self.sent = 0
         self.landed: asyncio.Future[bool] = loop.create_future()

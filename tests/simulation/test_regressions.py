@@ -15,7 +15,10 @@ from rivetless.testing.simulation.stores import StoreKind
 from tests.simulation.seeds import WORKLOADS
 from tests.simulation.workloads.base import Workload
 
-SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (("inboxes", "memory", 747),)
+SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (
+    ("inboxes", "memory", 747),
+    ("inboxes", "memory", 1668),
+)
 """Workload, kind of store, seed."""
 
 _BY_NAME: Final[dict[str, type[Workload]]] = {workload.name: workload for workload in WORKLOADS}
