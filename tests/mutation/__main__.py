@@ -106,12 +106,14 @@ def main() -> int:
     options = parser.parse_args()
     every = [module for group in GROUPS.values() for module in group]
     equivalent, last = excluded(), results()
+    # By their names only: lines move.
+    survivors = {m: {s.partition(": ")[2] for s in last[m]["survivors"]} for m in last}
 
     def wanted(file: str, mutant: Mutant) -> bool:
         module = file.removeprefix("rivetless/")
         if mutant.name in equivalent.get(module, {}):
             return False
-        return not options.again or f"{mutant.line}: {mutant.name}" in last[module]["survivors"]
+        return not options.again or mutant.name in survivors[module]
 
     def tell(file: str, mutants: list[tuple[Mutant, Outcome]]) -> None:
         module = file.removeprefix("rivetless/")
@@ -119,7 +121,7 @@ def main() -> int:
         before = last[module] if options.again else {}
         kept = results()
         kept[module] = {
-            "mutants": before.get("mutants", len(mutants)),
+            "mutants": before.get("killed", 0) + before.get("timed out", 0) + len(mutants),
             "killed": before.get("killed", 0) + counts["killed"],
             "timed out": before.get("timed out", 0) + counts["timed out"],
             "survived": counts["survived"],
