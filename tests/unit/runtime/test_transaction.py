@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from rivetless import Actor, ActorError, Queue, action
+from rivetless import Actor, ActorError, Queue, WorkflowContext, action, workflow
 from rivetless.keys import Address
 from rivetless.runtime.commands import ByKey, OpenConnection, Origin, Subscribe
+from rivetless.runtime.messages import MARK
 from rivetless.runtime.records import LISTENED
-from rivetless.store.base import Head
+from rivetless.store.base import Changes, Head
 from rivetless.testing.clock import settle
+from rivetless.testing.stores import Fault
 
 from .worlds import Process, World
 
@@ -30,6 +32,16 @@ def clean() -> None:
 class Count(BaseModel):
     count: int = 0
     text: str = ""
+
+
+class Tags(BaseModel):
+    tags: set[str] = set()
+
+
+class Tagged(Actor[Tags]):
+    @action
+    async def look(self) -> list[str]:
+        return sorted(self.state.tags)
 
 
 class Tally(Actor[Count]):
@@ -164,6 +176,37 @@ class Early(Actor[Count]):
         return self.state.count
 
 
+class Flow(Actor[Count]):
+    """A workflow that waits."""
+
+    notes = Queue[str]()
+
+    @workflow
+    async def run(self, flow: WorkflowContext) -> None:
+        await flow.sleep("long", 1000)
+
+    @action
+    async def get(self) -> int:
+        return self.state.count
+
+
+class Receiving(Actor[Count]):
+    """Has a loop that does not get to its messages."""
+
+    notes = Queue[str]()
+
+    async def run(self) -> None:
+        await self.abort_signal.wait()
+
+    @action
+    async def send(self) -> None:
+        self.queue.send(self.notes, "hello")
+
+    @action
+    async def end(self) -> None:
+        self.destroy()
+
+
 class Nothing(Actor[None]):
     @action
     async def look(self) -> object:
@@ -209,6 +252,19 @@ async def test_what_is_changed_to_what_it_was_is_not_written() -> None:
     assert SEEN == [1]
 
 
+@pytest.mark.parametrize("stored", [b'{"tags":["a","b"]}', b'{"tags":["b","a"]}'])
+async def test_a_set_in_another_order_is_no_change(stored: bytes) -> None:
+    world = await World.open(Tagged)
+    await world.process().call("tagged", "look")
+    address = Address("default", "tagged", ("a",))
+    head = await world.store.inner.load(address)
+    assert head is not None
+    await world.store.inner.commit(head.actor_id, Changes("c", state=stored), expected=1)
+    world.store.reset()
+    assert await world.process().call("tagged", "look") == ["a", "b"]
+    assert world.store.writes == 0
+
+
 @pytest.mark.parametrize("count", [13, 17])
 async def test_the_hook_of_changes_changes_nothing(count: int) -> None:
     world, process = await begin()
@@ -243,8 +299,9 @@ async def test_a_turn_that_has_ended_knows_nothing() -> None:
     await process.call("tally", "keep")
     (tally,) = SEEN
     for use in lambda: tally.state, lambda: setattr(tally, "state", Count()):
-        with pytest.raises(ActorError, match="turn has ended"):
+        with pytest.raises(ActorError, match="turn has ended") as raised:
             use()
+        assert raised.value.name == "actor.invalid_operation"
 
 
 # -- what it depends on -------------------------------------------------------------------------
@@ -318,6 +375,38 @@ async def test_before_there_is_a_state_nobody_reads_it() -> None:
     world, process = await begin()
     assert await told(process, "early", "get") == "actor.invalid_operation"
     assert await world.store.inner.load(Address("default", "early", ("a",))) is None
+
+
+@pytest.mark.parametrize(("name", "marked"), [("flow", True), ("tally", False)])
+async def test_the_note_of_a_workflow_is_there_from_its_creation_on(
+    name: str, marked: bool
+) -> None:
+    """Else nobody would begin it, should the process that created it die."""
+    world = await World.open(Tally, Flow)
+    process = world.process()
+    created = world.faults.inject(Fault.HELD_AFTER)
+    call = asyncio.create_task(process.call(name, "get"))
+    await created.reached.wait()
+    await settle()
+    head = await world.store.inner.load(Address("default", name, ("a",)))
+    assert head is not None
+    assert (MARK in head.outbox) is marked
+    created.release()
+    assert await call == 0
+
+
+async def test_what_was_to_be_received_ends_with_the_life() -> None:
+    """A note that stays would keep the address from being free."""
+    world = await World.open(Receiving)
+    process = world.process()
+    await process.call("receiving", "send")
+    target = Address("default", "receiving", ("a",))
+    head = await world.store.inner.load(target)
+    assert head is not None
+    assert MARK in head.outbox
+    await process.call("receiving", "end")
+    head = await world.store.inner.load(target)
+    assert head is None or (head.destroyed_at is not None and MARK not in head.outbox)
 
 
 @pytest.mark.parametrize(("action", "written"), [("nothing", 0), ("say", 1)])
