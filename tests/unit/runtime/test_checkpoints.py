@@ -42,18 +42,17 @@ class Count(BaseModel):
     count: int = 0
 
 
-def chain_of(actor: Actor[Any, Any, Any]) -> tuple[str, ...]:
-    """Return what a call of the actor's turn would bring along."""
-    turn: Any = actor._turn
-    chain: tuple[str, ...] = turn.chain()
-    return chain
-
-
 class Till(Actor[Count]):
     """Does its work in parts, with gates between them."""
 
     notes = Queue[str]()
     said = Event[str]()
+
+    def chain(self) -> tuple[str, ...]:
+        """Return what a call of this turn would bring along."""
+        turn: Any = self._turn
+        chain: tuple[str, ...] = turn.chain()
+        return chain
 
     @action
     async def get(self) -> int:
@@ -75,7 +74,7 @@ class Till(Actor[Count]):
         for _ in range(saves):
             await self.save_state()
         SEEN.append("saved")
-        CHAINS.append(chain_of(self))
+        CHAINS.append(self.chain())
         if after:
             await gate(after).wait()
         self.state.count += 10
@@ -126,7 +125,7 @@ class Till(Actor[Count]):
 
         async def charge() -> None:
             SEEN.append("charge")
-            CHAINS.append(chain_of(self))
+            CHAINS.append(self.chain())
             if during:
                 await gate(during).wait()
 
@@ -315,7 +314,10 @@ async def test_what_may_have_been_committed_is_not_done_again(
         assert await going == 3
         assert ["go on", *names, "go on"] == SEEN
     else:
-        assert await told(going) == "actor.interrupted"
+        with pytest.raises(ActorError) as raised:
+            await going
+        assert raised.value.name == "actor.interrupted"
+        assert raised.value.metadata == {"checkpoints": 1}
         assert ["go on", *names] == SEEN
 
 
