@@ -128,6 +128,8 @@ class Tally(Actor[Count], max_queue_size=2):
     async def alone(self, name: str) -> int:
         SEEN.append("alone")
         self.state.count += 1
+        if name == "fails":
+            raise UserError("no")
         await gate(name).wait()
         return self.state.count
 
@@ -500,17 +502,35 @@ async def test_a_lease_taken_after_conflicts_is_kept_while_the_turn_runs() -> No
     assert (await head_of(world)).lease is None
 
 
-async def test_a_lease_of_another_process_is_waited_for_and_no_longer() -> None:
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_a_lease_of_another_process_is_waited_for_and_no_longer(fresh: bool) -> None:
     world, process = await begin()
     await set_lease(world, Lease("t9", world.clock.now() + 60))
-    process = world.process()
+    process = world.process() if fresh else process
+    runs = [] if fresh else ["add"]  # it learns of the lease when its commit is refused
     call = asyncio.create_task(process.call("tally", "add"))
     for _ in range(20):
         await world.clock.advance(0.25)
-    assert (call.done(), SEEN) == (False, [])
+    assert (call.done(), SEEN) == (False, runs)
     await set_lease(world, None)
     await world.clock.advance(0.5)
     assert await call == 2
+    assert [*runs, "add"] == SEEN
+
+
+@pytest.mark.parametrize("name", ["x", "fails"])
+async def test_a_lease_is_taken_once_and_ends_with_its_turn(name: str) -> None:
+    """It ends with what the turn writes, or behind it where that is nothing."""
+    world, _ = await begin()
+    gate(name).set()
+    call = asyncio.create_task(world.process().call("tally", "alone", name))
+    if name == "fails":
+        await told(call)
+    else:
+        assert await call == 2
+    await settle()
+    assert world.store.calls["commit"] == 2
+    assert (await head_of(world)).lease is None
 
 
 async def test_a_lease_that_ran_out_is_taken_away_with_what_is_written() -> None:
