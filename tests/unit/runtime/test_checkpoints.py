@@ -1,4 +1,4 @@
-"""Commits in the middle of a turn, and what is done once: who waits, and what is never lost."""
+"""Newer states and commits in the middle of a turn, and what is done once: nothing is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, Event, Queue, action
 from rivetless.keys import Address
-from rivetless.runtime.commands import ByKey, OpenConnection, Origin, Subscribe
+from rivetless.runtime.commands import ById, ByKey, DestroyActor, OpenConnection, Origin, Subscribe
 from rivetless.runtime.leases import LENGTH
 from rivetless.store.base import Changes, Head
 from rivetless.testing.clock import settle
@@ -63,6 +63,15 @@ class Till(Actor[Count]):
         SEEN.append("add")
         self.state.count += 1
         return self.state.count
+
+    @action
+    async def refreshed(self, name: str = "") -> list[int]:
+        """Look at the state, and perhaps much later at the newest."""
+        before = self.state.count
+        if name:
+            await gate(name).wait()
+        await self.refresh()
+        return [before, self.state.count]
 
     @action
     async def parts(self, before: str, after: str, saves: int = 1) -> int:
@@ -171,6 +180,37 @@ async def told(call: asyncio.Task[Any]) -> str:
     with pytest.raises(ActorError) as raised:
         await call
     return raised.value.name
+
+
+# -- refresh ------------------------------------------------------------------------------------
+
+
+async def test_a_turn_can_move_to_the_newest_state() -> None:
+    world, process = await begin()
+    looking = asyncio.create_task(process.call("till", "refreshed", "later"))
+    await settle()
+    await others_commit(world)
+    gate("later").set()
+    assert await looking == [1, 100]
+
+
+async def test_to_refresh_what_is_new_costs_one_look() -> None:
+    """It stands for the look that every turn that has only read takes at its end."""
+    world, process = await begin()
+    assert await process.call("till", "refreshed") == [1, 1]
+    assert world.store.calls == {"current": 1}
+
+
+async def test_a_turn_cannot_move_to_another_life() -> None:
+    world, process = await begin()
+    life = (await head_of(world)).actor_id
+    looking = asyncio.create_task(process.call("till", "refreshed", "later"))
+    await settle()
+    other = world.process()
+    await other.runtime.dispatch(DestroyActor(ById(None, life)))
+    await other.call("till", "get")
+    gate("later").set()
+    assert await looking == [0, 0]  # it has begun again, in the new life
 
 
 # -- commits in the middle ----------------------------------------------------------------------

@@ -57,15 +57,6 @@ class Tally(Actor[Count], max_queue_size=2):
         return self.state.count
 
     @action
-    async def refreshed(self, name: str = "") -> list[int]:
-        """Look at the state, and perhaps much later at the newest."""
-        before = self.state.count
-        if name:
-            await gate(name).wait()
-        await self.refresh()
-        return [before, self.state.count]
-
-    @action
     async def in_parts(self, parts: int, name: str = "") -> int:
         """Commit in the middle; then add 10."""
         SEEN.append("in parts")
@@ -235,37 +226,6 @@ async def told(call: asyncio.Task[Any]) -> ActorError:
     with pytest.raises(ActorError) as raised:
         await call
     return raised.value
-
-
-# -- refresh ------------------------------------------------------------------------------------
-
-
-async def test_a_turn_can_move_to_the_newest_state() -> None:
-    world, process = await begin()
-    looking = asyncio.create_task(process.call("tally", "refreshed", "later"))
-    await settle()
-    await others_commit(world)
-    gate("later").set()
-    assert await looking == [1, 100]
-
-
-async def test_to_refresh_what_is_new_costs_one_look() -> None:
-    """It stands for the look that every turn that has only read takes at its end."""
-    world, process = await begin()
-    assert await process.call("tally", "refreshed") == [1, 1]
-    assert world.store.calls == {"current": 1}
-
-
-async def test_a_turn_cannot_move_to_another_life() -> None:
-    world, process = await begin()
-    life = (await head_of(world)).actor_id
-    looking = asyncio.create_task(process.call("tally", "refreshed", "later"))
-    await settle()
-    other = world.process()
-    await other.runtime.dispatch(DestroyActor(ById(None, life)))
-    await other.call("tally", "get")
-    gate("later").set()
-    assert await looking == [0, 0]  # it has begun again, in the new life
 
 
 # -- commits in the middle ----------------------------------------------------------------------
@@ -502,6 +462,19 @@ async def test_a_lease_taken_after_conflicts_is_kept_while_the_turn_runs() -> No
     assert (await head_of(world)).lease is None
 
 
+@pytest.mark.parametrize(("outside", "commits"), [(False, 2), (True, 3)])
+async def test_what_others_have_seen_once_is_done_again_under_a_lease(
+    outside: bool, commits: int
+) -> None:
+    world, process = await begin()
+    world.faults.inject(Fault.CONFLICT)
+    await process.call("tally", "act", 0, outside, "")
+    await settle()
+    assert world.store.calls["commit"] == commits
+    head = await head_of(world)
+    assert (head.state, head.lease) == (b'{"count":2}', None)
+
+
 @pytest.mark.parametrize("fresh", [True, False])
 async def test_a_lease_of_another_process_is_waited_for_and_no_longer(fresh: bool) -> None:
     world, process = await begin()
@@ -551,12 +524,12 @@ async def test_a_call_of_who_has_the_lease_passes_unless_it_is_closed(closed: bo
     await set_lease(world, lease)
     process = world.process()
     origin = Origin(chain=("tally[a]@t9",))
-    call = asyncio.create_task(process.call("tally", "get", origin=origin))
+    call = asyncio.create_task(process.call("tally", "add", origin=origin))
     await settle()
     if closed:
         assert (await told(call)).name == "actor.deadlock"
     else:
-        assert await call == 1
+        assert await call == 2
     assert (await head_of(world)).lease == lease
 
 
