@@ -45,7 +45,7 @@ class Out:
 
     version: int
     index: int
-    effects: list[Effect]
+    effects: list[object]
     heard: bool
     done: asyncio.Future[None]
 
