@@ -431,3 +431,29 @@ async def test_a_call_that_comes_back_passes_until_there_is_a_commit() -> None:
     assert await told(call(process, "get", chain=CHAINS[-1])) == "actor.deadlock"
     gate("later").set()
     await both
+
+
+async def test_nobody_writes_beneath_what_is_done_once() -> None:
+    """Not even who began before it; else what is done once would have to run again."""
+    _, process = await begin(shared=False)
+    early = call(process, "parts", "before", "", 0)
+    await settle()
+    pay = call(process, "pay", "", "during")
+    await settle()
+    gate("before").set()
+    await settle()
+    assert not early.done()
+    gate("during").set()
+    assert (await pay, await early) == (2, 22)
+    assert [seen for seen in SEEN if seen in ("pay", "charge")] == ["pay", "charge"]
+
+
+async def test_a_call_that_comes_back_may_write() -> None:
+    """What waits for it then runs again, on what it has written, and knows what it did once."""
+    _, process = await begin(shared=False)
+    pay = call(process, "pay", "", "during")
+    await settle()
+    assert await process.call("till", "add", origin=Origin(chain=CHAINS[0])) == 2
+    gate("during").set()
+    assert await pay == 3
+    assert SEEN == ["pay", "charge", "add", "pay"]

@@ -115,6 +115,7 @@ def test_the_code_version_is_the_highest_that_has_moved_the_version() -> None:
     assert together.code_version == 5
     head = apply(NEWBORN, ID, together, 2)
     assert (NEWBORN.code_version, head.code_version) == (0, 5)
+    assert apply(NEWBORN, ID, Changes("c5", touch=True), 2).code_version == 0
     assert apply(head, ID, Changes("c5", touch=True), 3).code_version == 5
     assert apply(head, ID, Changes("c5", touch=True, code_version=4), 3).code_version == 5
     assert apply(head, ID, Changes("c5", counters={"n": 1}, code_version=9), 2).code_version == 5
