@@ -104,6 +104,8 @@ class Workflows:
     async def _run(self, turn: RunTurn, workflow: Workflow, memory: Memory) -> Exception | None:
         """Run it from its top if there is a reason to; return what it has failed with."""
         inbox = self._runtime.queues.inbox(turn.cell)
+        there = turn.cell.last_message
+        failure: Exception | None = None
         while not memory.ended and self._is_due(memory):
             memory.seen, there = inbox.pokes, turn.cell.last_message
             flight = Flight(self._runtime, turn.pump.careful)
@@ -128,10 +130,12 @@ class Workflows:
                     turn.job.conflicts = 0
             memory.ended = end is not End.SUSPENDED
             memory.waits = None if memory.ended else engine.waits
-            if memory.ended or not self.has_mail(turn.cell, memory):
-                await turn.pump.take_back_mark(there)
-                return engine.error
-        return None
+            failure = engine.error
+            if not self.has_mail(turn.cell, memory):
+                break
+        # Also if there was nothing to do: the note may have stayed when there was, or come again.
+        await turn.pump.take_back_mark(there)
+        return failure
 
     def has_mail(self, cell: Cell, memory: Memory | None) -> bool:
         """Whether messages may have come since a workflow that waits for some was run."""

@@ -18,6 +18,7 @@ from tests.simulation.workloads.base import Workload
 SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (
     ("inboxes", "memory", 747),
     ("inboxes", "memory", 1668),
+    ("sagas", "memory", 2043),
 )
 """Workload, kind of store, seed."""
 
