@@ -42,8 +42,13 @@ async def test_a_poison_message_ends_among_the_dead_letters(lab: LambdaLab) -> N
 
 
 async def test_every_line_says_which_invocation_it_is_from(lab: LambdaLab) -> None:
+    told = asyncio.Event()
+    # What a process writes may be read after its answer.
+    lab.function.on_line = lambda line: told.set() if '"EventKind":"call"' in line else None
     outcomes = [await lab.invoke({"nobody": "knows this"}), await lab.invoke(CALL)]
     assert [outcome.failed for outcome in outcomes] == [False, False]
+    async with asyncio.timeout(15):
+        await told.wait()
     written = lines(lab)
     metrics = [line for line in written if "_aws" in line]
     assert [line["EventKind"] for line in metrics] == ["unknown", "call"]
