@@ -32,8 +32,9 @@ from rivetless.protocol import targets
 from rivetless.protocol.headers import subprotocols
 from rivetless.registry import Registry, RegistryOptions
 from rivetless.runtime.commands import ById, Origin, Target
+from rivetless.testing.simulation.bells import TRIES, VISIBILITY
 from rivetless.testing.simulation.network import Port
-from rivetless.testing.simulation.weather import Fault, menu
+from rivetless.testing.simulation.weather import Fault, menu, one_way
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -48,27 +49,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiGateway"]
 
-TRIES: Final = 5
-"""How often a queue delivers a message before it gives it up."""
-
-VISIBILITY: Final = 10.0
-"""Seconds after which a message comes again that was not worked."""
-
 TIMEOUT: Final = 8.0
 """Seconds that an invocation has; then its environment is ended, before the message comes again."""
 
 PORT: Final = Port(
     "post",
-    menu(
-        Fault.DELAYED,
-        Fault.REFUSED,
-        Fault.UNACKNOWLEDGED,
-        Fault.PUSH_LOST,
-        Fault.DIED_BEFORE,
-        Fault.DIED_AFTER,
-        Fault.FROZE_BEFORE,
-        Fault.FROZE_AFTER,
-    ),
+    one_way(Fault.PUSH_LOST),
     lambda: NotSent("injected: nothing was sent"),
     lambda: AnswerLost("injected: the answer was lost"),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rivetless.runtime.commands import Sweep, Wake
 from rivetless.runtime.ports import Doorbells, Ring, WakeError
 from rivetless.testing.simulation.network import Port
-from rivetless.testing.simulation.weather import Fault, menu
+from rivetless.testing.simulation.weather import Fault, menu, one_way
 
 if TYPE_CHECKING:
     from rivetless.testing.simulation.clients import Entrance
@@ -21,21 +21,15 @@ __all__ = ["BellQueue", "SimDoorbells"]
 SWEEPS: Final = 60.0
 """Seconds between two sweeps, which a rule of EventBridge has made."""
 
-_TRIES: Final = 5
-_VISIBILITY: Final = 10.0
+TRIES: Final = 5
+"""How often a queue delivers a message before it gives it up."""
+
+VISIBILITY: Final = 10.0
+"""Seconds after which a message comes again that was not worked."""
 
 PORT: Final = Port(
     "ring",
-    menu(
-        Fault.DELAYED,
-        Fault.REFUSED,
-        Fault.UNACKNOWLEDGED,
-        Fault.VANISHED,
-        Fault.DIED_BEFORE,
-        Fault.DIED_AFTER,
-        Fault.FROZE_BEFORE,
-        Fault.FROZE_AFTER,
-    ),
+    one_way(Fault.VANISHED),
     lambda: WakeError("injected: nothing was sent"),
     lambda: WakeError("injected: the answer was lost"),
 )
@@ -77,7 +71,7 @@ class BellQueue:
             self._world.begin(self._deliver(ring, pause + 10.0 * draw.second))
 
     async def _deliver(self, ring: Ring, pause: float) -> None:
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             await asyncio.sleep(pause)
             process = self._entrance.pick("bells route")
             if process is not None:
@@ -86,7 +80,7 @@ class BellQueue:
                     return
                 except Exception as error:
                     self._world.trace.add("bells", "a wake failed: %r", error)
-            pause = _VISIBILITY
+            pause = VISIBILITY
 
     async def _sweep(self) -> None:
         while True:

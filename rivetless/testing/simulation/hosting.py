@@ -25,7 +25,7 @@ from rivetless.runtime.commands import Origin, Target
 from rivetless.runtime.ports import Hint
 from rivetless.store.base import StoreError
 from rivetless.testing.simulation.network import Port
-from rivetless.testing.simulation.weather import Fault, menu
+from rivetless.testing.simulation.weather import Fault, one_way
 
 if TYPE_CHECKING:
     from random import Random
@@ -40,16 +40,7 @@ __all__ = ["Hosting", "serving"]
 
 PORT: Final = Port(
     "link",
-    menu(
-        Fault.DELAYED,
-        Fault.REFUSED,
-        Fault.UNACKNOWLEDGED,
-        Fault.PUSH_LOST,
-        Fault.DIED_BEFORE,
-        Fault.DIED_AFTER,
-        Fault.FROZE_BEFORE,
-        Fault.FROZE_AFTER,
-    ),
+    one_way(Fault.PUSH_LOST),
     lambda: LinkError("injected: nothing was sent"),
     lambda: LinkError("injected: the answer was lost"),
 )

@@ -121,6 +121,20 @@ def menu(*faults: Fault) -> Menu:
     return faults
 
 
+def one_way(gone: Fault) -> Menu:
+    """Return what can happen to a call that only sends something; ``gone``: it never arrives."""
+    return menu(
+        Fault.DELAYED,
+        Fault.REFUSED,
+        Fault.UNACKNOWLEDGED,
+        gone,
+        Fault.DIED_BEFORE,
+        Fault.DIED_AFTER,
+        Fault.FROZE_BEFORE,
+        Fault.FROZE_AFTER,
+    )
+
+
 class Weather:
     """How often what goes wrong in one run.
 

@@ -17,10 +17,10 @@ from rivetless.store.base import Changes, Head
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
 
+from .gates import GATES, gate, open_all
 from .worlds import Process, World
 
 SEEN: list[Any] = []
-GATES: dict[str, asyncio.Event] = {}
 CHAINS: list[tuple[str, ...]] = []
 
 
@@ -29,13 +29,7 @@ async def clean() -> AsyncIterator[None]:
     for kept in SEEN, GATES, CHAINS:
         kept.clear()
     yield
-    for gate in GATES.values():
-        gate.set()
-    await settle()
-
-
-def gate(name: str) -> asyncio.Event:
-    return GATES.setdefault(name, asyncio.Event())
+    await open_all()
 
 
 class Count(BaseModel):

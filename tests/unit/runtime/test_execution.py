@@ -18,10 +18,10 @@ from rivetless.store.base import Changes, Collection, Head, Lease
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
 
+from .gates import GATES, gate, open_all
 from .worlds import Process, World
 
 SEEN: list[Any] = []
-GATES: dict[str, asyncio.Event] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +29,7 @@ async def clean() -> AsyncIterator[None]:
     SEEN.clear()
     GATES.clear()
     yield
-    for gate in GATES.values():
-        gate.set()
-    await settle()
-
-
-def gate(name: str) -> asyncio.Event:
-    return GATES.setdefault(name, asyncio.Event())
+    await open_all()
 
 
 class Count(BaseModel):

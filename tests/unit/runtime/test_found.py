@@ -32,18 +32,13 @@ from rivetless.runtime.steps import Step
 from rivetless.store.base import Changes, Collection, Record, RecordKey
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
+from tests.unit.runtime.gates import GATES, gate
 from tests.unit.runtime.worlds import Bells, Process, World
-
-gates: dict[str, asyncio.Event] = {}
-
-
-def gate(name: str) -> asyncio.Event:
-    return gates.setdefault(name, asyncio.Event())
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    gates.clear()
+    GATES.clear()
 
 
 class Count(BaseModel):
@@ -91,7 +86,7 @@ class Clerk(Actor[Log]):
 
     async def run(self) -> None:
         async for message in self.queue.iter():
-            if message.body in gates:
+            if message.body in GATES:
                 await gate(message.body).wait()
             self.state.log.append(message.body)
             if message.name == "asks":
@@ -161,12 +156,12 @@ async def test_an_actor_is_let_go_when_its_loop_cannot_be_begun(skip: int) -> No
     """The loop took the actor in memory, its lease failed, and nobody got in ever again."""
     world = await World.open(Clerk)
     process, other = world.staying(), world.process(Bells())
-    gates["m"] = asyncio.Event()
+    GATES["m"] = asyncio.Event()
     await send(process, "notes", "m")
     await settle()
     await other.call("clerk", "touch")
     world.faults.inject(Fault.BEFORE, skip=skip)
-    gates["m"].set()
+    GATES["m"].set()
     await settle()
     world.faults.clear()
     async with asyncio.timeout(1):

@@ -11,6 +11,7 @@ from rivetless import Actor, ActorError, Event, UserError, action
 from rivetless.runtime.commands import Origin
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
+from tests.unit.runtime.gates import GATES, gate
 from tests.unit.runtime.worlds import World
 
 
@@ -18,18 +19,12 @@ class Count(BaseModel):
     count: int = 0
 
 
-gates: dict[str, asyncio.Event] = {}
 runs: list[str] = []
-
-
-def gate(name: str) -> asyncio.Event:
-    """Return an event that a test opens and an action waits for."""
-    return gates.setdefault(name, asyncio.Event())
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    gates.clear()
+    GATES.clear()
     runs.clear()
 
 
