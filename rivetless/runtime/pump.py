@@ -255,11 +255,12 @@ class Pump:
         except errors.ActorAborted:
             return End.STOPPED  # it has destroyed itself
         except Superseded as lost:
-            turn.end("restarted")
-            await runtime.execution.after_conflict(job, lost)
-            return End.CONFLICT
+            return await self._lost(turn, lost)
         except Exception as error:
-            await self._failed(turn, error)
+            try:
+                await self._failed(turn, error)
+            except Superseded as lost:
+                return await self._lost(turn, lost)
             return End.FAILED
         else:
             return end
@@ -270,6 +271,12 @@ class Pump:
             runtime.execution.leave(cell, job)
             turn.end("ended")
             self._turn = None
+
+    async def _lost(self, turn: RunTurn, lost: Superseded) -> End:
+        """Somebody was faster: begin it again at its top."""
+        turn.end("restarted")
+        await self._runtime.execution.after_conflict(turn.job, lost)
+        return End.CONFLICT
 
     async def _drive(self, turn: RunTurn) -> None:
         workflow = workflow_of(turn.definition.cls)
@@ -375,7 +382,14 @@ class Pump:
     # -- failures ---------------------------------------------------------------------------------
 
     async def _failed(self, turn: RunTurn, error: Exception) -> None:
-        """Give back what the unit had received; give up what has failed too often."""
+        """Give back what the unit had received; give up what has failed too often.
+
+        Raises:
+            Superseded: it may have failed because of something old, which is no failure.
+            StoreError: the store cannot say.
+        """
+        if workflow_of(turn.definition.cls) is None:  # the steps of a workflow are fenced by theirs
+            await turn.check_failure()
         received = {m.number: m for m in (*turn.failing, *turn.queue.held.values())}
         turn.end("failed")
         turn.log.error("unhandled error in run", exc_info=error)

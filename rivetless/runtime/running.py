@@ -49,6 +49,7 @@ class RunTurn(ActorTurn):
     """
 
     __slots__ = (
+        "_began",
         "_flowing",
         "_on_their_way",
         "_pump",
@@ -66,7 +67,7 @@ class RunTurn(ActorTurn):
         self._on_their_way: deque[tuple[Step, tuple[Stored, ...]]] = deque()
         self._unit_id: str | None = None
         self._flowing: asyncio.Future[None] | None = None
-        self._read_at = 0
+        self._began = self._read_at = 0
         self.progressed = False
         self.failing: tuple[Stored, ...] = ()
 
@@ -202,6 +203,8 @@ class RunTurn(ActorTurn):
     def begin_unit(self, received: Sequence[Stored] = ()) -> None:
         """What follows is a transaction of its own, caused by these messages."""
         self.failing = tuple(received)
+        self.refused = None
+        self._began = tick()
         self._calls = None
         self._unit_id = None
         if received:
@@ -287,6 +290,19 @@ class RunTurn(ActorTurn):
         if self.read_records and (moved := self.cell.moved(self.base)) is not None:
             raise moved
 
+    async def check_failure(self) -> None:
+        """Make sure that the unit has not failed because of something old.
+
+        What the store has refused says so itself: it is gone, and the base with it.
+
+        Raises:
+            Superseded: it may have.
+            StoreError: the store cannot say.
+        """
+        if self.refused is None:
+            since = max(self._began, self._read_at, self.read_records)
+            await self.cell.validate(self.base, since or self.job.started)
+
     def _stage(self, step: Step, *, hold_back: bool) -> None:
         received, inbox = self.failing, self.queue.inbox
         self.cell.stage(step, hold_back=hold_back)
@@ -317,12 +333,12 @@ class RunTurn(ActorTurn):
             if step.landed.result():
                 continue
             error = step.done.exception() if step.done.done() else None
+            cause: BaseException | None = None
             if isinstance(error, Full):
-                self.failing = received
-                raise errors.queue_full(error.limit) from error
+                error, cause = errors.queue_full(error.limit), error
             if isinstance(error, errors.ActorError) and not _passing(error):
-                self.failing = received
-                raise error
+                self.failing, self.refused = received, error
+                raise error from cause
             raise Superseded(elsewhere=True)
 
     async def all_durable(self) -> None:

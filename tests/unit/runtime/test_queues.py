@@ -17,10 +17,10 @@ from rivetless.store.base import Head
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
 
+from .gates import GATES, gate
 from .worlds import Bells, Process, World
 
 SEEN: list[Any] = []
-GATES: dict[str, asyncio.Event] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +72,10 @@ class Odd(Actor[Log]):
     async def run(self) -> None:
         async for message in self.queue.iter():
             kept = self.state
-            gate = GATES.setdefault(message.body, asyncio.Event())
             if self.key[0] == "dirty":
                 self.state.lines.append(f"{message.body}:{message.attempt}")
             self.broadcast(self.token, message.body)
-            await gate.wait()
+            await gate(message.body).wait()
             if self.key[0] == "stale":
                 SEEN.append(self.state.lines[-1])
                 kept.lines.append("lost")
@@ -237,7 +236,7 @@ async def test_a_unit_that_conflicts_is_undone_and_its_message_comes_again() -> 
     await send(process, "odd", "notes", "m", key="dirty")
     await settle()
     await process.call("odd", "touch", key="dirty")
-    GATES["m"].set()
+    gate("m").set()
     await until_quiet(world, 1)
     assert await process.call("odd", "read", key="dirty") == ["touch", "m:1"]
 
@@ -248,7 +247,7 @@ async def test_the_state_is_the_newest_while_nothing_was_changed() -> None:
     await send(process, "odd", "notes", "m", key="live")
     await settle()
     await process.call("odd", "touch", key="live")
-    GATES["m"].set()
+    gate("m").set()
     await settle()
     assert SEEN == [["touch"]]
 
@@ -259,7 +258,7 @@ async def test_a_stale_object_is_not_lost_silently(caplog: pytest.LogCaptureFixt
     await send(process, "odd", "notes", "m", key="stale")
     await settle()
     await process.call("odd", "touch", key="stale")
-    GATES["m"].set()
+    gate("m").set()
     await settle()
     assert SEEN == ["touch"]
     assert await process.call("odd", "read", key="stale") == ["touch"]
@@ -314,6 +313,59 @@ async def test_what_fails_is_counted_and_given_up() -> None:
     assert await process.call("worker", "read") == ["good"]
     head = await head_of(world, "worker")
     assert (head.counters["messages"], head.counters["failing"]) == (0, 0)
+
+
+class Clumsy(Actor[Log]):
+    """Takes tasks and fails at each, for as long as its state says so."""
+
+    tasks = Queue[str](max_deliveries=3)
+
+    async def run(self) -> None:
+        async for message in self.queue.iter(self.tasks):
+            SEEN.append(message.attempt)
+            await gate(message.body).wait()
+            if self.state.count == 0:
+                raise ValueError("as asked")
+
+    @action
+    async def take(self) -> None:
+        for message in await self.queue.try_next_batch(self.tasks, count=1):
+            SEEN.append(message.attempt)
+            raise ValueError("as asked")
+
+    @action
+    async def learn(self) -> None:
+        self.state.count += 1
+
+
+async def test_a_failure_that_others_have_counted_meanwhile_is_not_counted_twice() -> None:
+    world = await World.open(Clumsy)
+    process, other = world.staying(), world.process()
+    await send(process, "clumsy", "tasks", "bad")
+    await settle()
+    with pytest.raises(ValueError, match="as asked"):
+        await other.call("clumsy", "take")
+    gate("bad").set()  # the loop has its message from a head without failures
+    await until_quiet(world)
+
+    assert SEEN == [1, 1, 2, 3]
+    head = await head_of(world, "clumsy")
+    assert (head.counters["messages"], head.counters["failing"]) == (0, 0)
+
+
+async def test_what_has_failed_on_an_old_state_is_no_failure() -> None:
+    world = await World.open(Clumsy)
+    process, other = world.staying(), world.process()
+    await send(process, "clumsy", "tasks", "later")
+    await settle()
+    assert SEEN == [1]
+    await other.call("clumsy", "learn")
+    gate("later").set()  # it finds the state that it knows, and fails
+    await until_quiet(world)
+
+    assert SEEN == [1, 1]
+    head = await head_of(world, "clumsy")
+    assert (head.counters["messages"], head.counters.get("failing", 0)) == (0, 0)
 
 
 # -- slices -----------------------------------------------------------------------------------
@@ -387,7 +439,7 @@ class Clerk(Actor[Desk]):
 
     async def run(self) -> None:
         async for message in self.queue.iter(self.asks):
-            await GATES.setdefault(message.body, asyncio.Event()).wait()
+            await gate(message.body).wait()
             if self.state.open:
                 self.queue.send(self.notes, message.body)
             SEEN.append((message.body, self.state.open))
@@ -408,11 +460,11 @@ async def test_a_unit_that_only_sends_has_not_read_what_is_old() -> None:
     one, two = world.staying(), world.process()
     for body in ("a", "b"):
         await send(one, "clerk", "asks", body)
-    GATES["a"].set()
+    gate("a").set()
     await settle()
     # The second was there at once: nothing was read for it.
     await two.call("clerk", "close")
-    GATES["b"].set()
+    gate("b").set()
     await until_quiet(world, 10)
 
     assert await two.call("clerk", "forwarded") == ["a"]

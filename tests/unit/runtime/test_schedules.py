@@ -20,6 +20,7 @@ from rivetless.runtime.waking import CLAIM, MAX_HOPS
 from rivetless.store.base import Collection, Head
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault
+from tests.unit.runtime.gates import GATES, gate
 from tests.unit.runtime.worlds import Bells, Process, World
 
 
@@ -31,8 +32,6 @@ OUTSIDE: list[str] = []
 """What the present test's actors did to the world outside."""
 
 WAITING = {Fault.HELD, Fault.HELD_AFTER, Fault.HELD_LOST, Fault.LATE}
-
-GATES: dict[str, asyncio.Event] = {}
 
 
 class Diary(Actor[Seen], action_timeout=60):
@@ -94,7 +93,7 @@ class Diary(Actor[Seen], action_timeout=60):
     @action
     async def slow(self) -> None:
         OUTSIDE.append("slow")
-        await GATES["slow"].wait()
+        await gate("slow").wait()
         self.state.seen.append("slow")
 
     @action
@@ -134,7 +133,7 @@ class Sleeper(Actor[Seen], sleep_grace_period=5):
 
     async def on_sleep(self) -> None:
         self.schedule.after(0.05, self.note, "from on_sleep")
-        await GATES["sleep"].wait()
+        await gate("sleep").wait()
 
 
 @pytest.fixture(autouse=True)
@@ -350,13 +349,12 @@ async def test_more_than_a_batch() -> None:
 
 async def test_a_slow_one_holds_up_no_other() -> None:
     world = await World.open(Diary)
-    GATES["slow"] = asyncio.Event()
     process = world.staying()
     await process.call("diary", "plan_by_name", "slow")
     await process.call("diary", "plan", 1, "quick")
     await world.clock.advance(2)
     assert await process.call("diary", "read") == ["quick"]
-    GATES["slow"].set()
+    gate("slow").set()
     await settle()
     assert await process.call("diary", "read") == ["quick", "slow"]
     process.runtime.abandon()
@@ -405,7 +403,6 @@ async def test_a_host_without_time_goes_on_later() -> None:
 
 async def test_what_a_host_would_cut_off_is_a_failure() -> None:
     world = await World.open(Diary)
-    GATES["slow"] = asyncio.Event()
     process = world.process(Bells())
     await process.call("diary", "plan_by_name", "slow")
     head = await head_of(world)
@@ -457,12 +454,11 @@ async def test_two_processes_share_the_work() -> None:
 
 async def test_others_keep_off_what_takes_long() -> None:
     world = await World.open(Diary)
-    GATES["slow"] = asyncio.Event()
     one, two = world.staying(), world.staying()
     await one.call("diary", "plan_by_name", "slow")
     await world.clock.advance(3 * CLAIM - 5)
     assert OUTSIDE == ["slow"]
-    GATES["slow"].set()
+    gate("slow").set()
     await settle()
     await world.clock.advance(100)
     assert OUTSIDE == ["slow"]
@@ -474,13 +470,12 @@ async def test_others_keep_off_what_takes_long() -> None:
 
 async def test_others_take_over_from_the_dead() -> None:
     world = await World.open(Diary)
-    GATES["slow"] = asyncio.Event()
     one = world.staying()
     await one.call("diary", "plan_by_name", "slow")
     await world.clock.advance(5)
     one.runtime.abandon()
     world.freeze()
-    GATES["slow"].set()
+    gate("slow").set()
     two = world.staying()
     await world.clock.advance(2 * CLAIM)
     assert OUTSIDE == ["slow", "slow"]
@@ -563,13 +558,12 @@ async def test_there_is_a_limit() -> None:
 
 async def test_nothing_fires_while_the_actor_is_put_to_sleep() -> None:
     world = await World.open(Sleeper)
-    GATES["sleep"] = asyncio.Event()
     process = world.staying()
     await process.call("sleeper", "plan", 1)
     head = await head_of(world, "sleeper")
     sleeping = asyncio.create_task(process.runtime.dispatch(SleepActor(ById(None, head.actor_id))))
     await world.clock.advance(3)
-    GATES["sleep"].set()
+    gate("sleep").set()
     await sleeping
     await world.clock.advance(1)
     assert await process.call("sleeper", "read") == ["wake", "wake", "from on_sleep", "planned"]

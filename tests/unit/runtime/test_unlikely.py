@@ -33,13 +33,11 @@ from rivetless.testing.stores import Fault
 from tests.unit.runtime.worlds import Bells, Mailbox, Process, World
 
 OUTSIDE: list[str] = []
-GATES: dict[str, asyncio.Event] = {}
 
 
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     OUTSIDE.clear()
-    GATES.clear()
     caplog.set_level(logging.CRITICAL, "rivetless")
 
 

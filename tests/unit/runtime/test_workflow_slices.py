@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
 from rivetless import Actor, Queue, WorkflowContext, action, workflow
@@ -16,12 +17,13 @@ from rivetless.runtime.runtime import Runtime
 from rivetless.store.base import Collection
 from rivetless.testing.clock import settle
 from rivetless.workflow.journal import read_entry
+from tests.unit.runtime.gates import GATES, gate
 from tests.unit.runtime.worlds import Bells, World
 
-if TYPE_CHECKING:
-    import pytest
 
-GATES: dict[str, asyncio.Event] = {}
+@pytest.fixture(autouse=True)
+def clean() -> None:
+    GATES.clear()
 
 
 class Lines(BaseModel):
@@ -46,7 +48,7 @@ class Sliced(Actor[Lines], name="sliced"):
 
     async def take_long(self) -> None:
         self.state.lines.append("long")
-        await GATES["long"].wait()
+        await gate("long").wait()
 
     @action
     async def give(self, body: str) -> None:
@@ -102,14 +104,13 @@ async def lines(world: World) -> Any:
 
 async def test_a_step_that_the_host_cuts_off_is_done_elsewhere() -> None:
     world = await World.open(Sliced)
-    GATES["long"] = asyncio.Event()
     await lines(world)
     first = Slice(world)
     await first.wake()
     assert await lines(world) == ["first"]
     await settle()
     assert [ring.hops for ring in first.bells.rings][-1:] == [1]  # it goes on somewhere at once
-    GATES["long"].set()
+    gate("long").set()
     await Slice(world).wake(hops=1)
     assert await lines(world) == ["first", "long"]
     await world.process().call("sliced", "give", "job")
@@ -130,7 +131,6 @@ async def errors_in(world: World) -> list[str]:
 
 async def test_a_step_that_takes_all_the_time_there_is_has_failed() -> None:
     world = await World.open(Sliced)
-    GATES["long"] = asyncio.Event()
     await Slice(world).lines()
     await Slice(world).wake(20, longest=30)
     assert await errors_in(world) == []  # another one may have more time
@@ -178,8 +178,7 @@ async def test_the_note_of_messages_stays_for_those_that_nobody_has_looked_for()
 
 async def test_a_warm_process_does_not_read_history_again() -> None:
     world = await World.open(Sliced)
-    GATES["long"] = asyncio.Event()
-    GATES["long"].set()
+    gate("long").set()
     await lines(world)
     warm = Slice(world)
     await warm.wake()
@@ -194,11 +193,10 @@ async def test_a_warm_process_does_not_read_history_again() -> None:
 
 async def test_what_another_process_has_done_is_not_done_again() -> None:
     world = await World.open(Sliced)
-    GATES["long"] = asyncio.Event()
     await lines(world)
     frozen, other = Slice(world), Slice(world)
     await frozen.wake(5)
-    GATES["long"].set()
+    gate("long").set()
     await other.wake()
     await world.clock.advance(61)
     await frozen.wake()  # its history is older than what the other one has written
