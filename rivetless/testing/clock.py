@@ -11,7 +11,13 @@ from typing import Final
 
 from rivetless.clock import Clock, Timer
 
-_START: Final = 1_700_000_000.0
+START: Final = 4_000_000_000.0
+"""When a ``FakeClock`` begins unless it is told: 2096-10-02, 07:06:40 UTC.
+
+It is ahead of the real time, by which emulators of DynamoDB remove what has expired: what a test
+keeps has not, whatever its clock says.
+"""
+
 _PASSES: Final = 100
 _MOST_PASSES: Final = 100_000
 
@@ -53,7 +59,7 @@ class FakeClock(Clock):
         now: the instant to begin at, in Unix seconds.
     """
 
-    def __init__(self, now: float = _START) -> None:
+    def __init__(self, now: float = START) -> None:
         self._now = now
         self._timers: list[tuple[float, int, FakeTimer]] = []
         self._numbers = itertools.count()

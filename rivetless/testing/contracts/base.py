@@ -11,7 +11,10 @@ import pytest
 
 from rivetless.keys import Address, actor_id, new_life
 from rivetless.store.base import Changes, Collection, Creation, Head, Store
-from rivetless.testing.clock import FakeClock
+from rivetless.testing.clock import START, FakeClock
+
+LATER: Final = START + 100_000_000
+"""A time that no contract gets to."""
 
 _numbers: Final = itertools.count(1)
 
@@ -68,7 +71,7 @@ class Life:
         assert head is not None
         return head
 
-    async def destroy(self, at: float = 1_700_000_100.0, **fields: Any) -> None:
+    async def destroy(self, at: float = START + 100, **fields: Any) -> None:
         """Make it a tombstone."""
         await self.commit(destroyed_at=at, **fields)
 
@@ -77,7 +80,7 @@ async def begin(
     store: Store,
     where: Address | None = None,
     *,
-    created_at: float = 1_700_000_000.0,
+    created_at: float = START,
     state: bytes | None = b"{}",
     **fields: Any,
 ) -> Life:

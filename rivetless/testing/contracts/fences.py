@@ -18,7 +18,9 @@ from rivetless.store.base import (
     Store,
     StoreError,
 )
+from rivetless.testing.clock import START
 from rivetless.testing.contracts.base import (
+    LATER,
     Contract,
     Life,
     Reopen,
@@ -30,7 +32,7 @@ from rivetless.testing.contracts.base import (
 )
 
 RECORD = Record(Collection.CONNECTION, b"c1", b"data")
-OUTGOING = Outgoing("o1", 1_700_000_000.0, b"effect")
+OUTGOING = Outgoing("o1", START, b"effect")
 
 
 class FenceContract(Contract):
@@ -58,19 +60,19 @@ class FenceContract(Contract):
         before = await everything(life)
         refused = changes(
             state=b"new",
-            alarm=1_700_000_001.0,
-            replies=(Reply("k", "h", b"r", 1_800_000_000.0),),
+            alarm=START + 1,
+            replies=(Reply("k", "h", b"r", LATER),),
             puts=(Record(Collection.CONN_STATE, b"c1", b"new"),),
             deletes=(RecordKey(Collection.CONNECTION, b"c1"),),
             outbox_add=(OUTGOING,),
             counters={"messages": 5},
-            armed_until=1_700_000_001.0,
+            armed_until=START + 1,
             code_version=7,
         )
         with pytest.raises(Conflict):
             await store.commit(life.id, refused, expected=1)
         assert await everything(life) == before
-        assert await store.due(1_900_000_000.0, limit=10) == []
+        assert await store.due(LATER, limit=10) == []
 
     async def test_versioned_commits_count_up(self, store: Store) -> None:
         life = await begin(store)
@@ -158,17 +160,17 @@ class FenceContract(Contract):
     async def test_creation_begins_at_version_one(self, store: Store) -> None:
         where = address()
         life = life_of(where)
-        made = changes(create=Creation(where, 1_700_000_000.5), state=b"s")
+        made = changes(create=Creation(where, START + 0.5), state=b"s")
         assert await store.commit(life, made, expected=0) == 1
         head = await store.load(where)
         assert head is not None
         assert (head.actor_id, head.address, head.version) == (life, where, 1)
-        assert (head.state, head.created_at, head.destroyed_at) == (b"s", 1_700_000_000.5, None)
+        assert (head.state, head.created_at, head.destroyed_at) == (b"s", START + 0.5, None)
         assert head.commits == (made.commit_id,)
 
     async def test_creation_of_a_living_actor_is_refused(self, store: Store) -> None:
         life = await begin(store, state=b"old")
-        again = changes(create=Creation(life.address, 1_700_000_001.0), state=b"new")
+        again = changes(create=Creation(life.address, START + 1), state=b"new")
         for actor_id in (life.id, life_of(life.address)):
             with pytest.raises(Conflict):
                 await store.commit(actor_id, again, expected=0)
@@ -208,13 +210,13 @@ class FenceContract(Contract):
     # -- the end of a life, and the next ----------------------------------------------------------
 
     async def test_destroyed_actor_is_a_tombstone(self, store: Store) -> None:
-        life = await begin(store, state=b"s", alarm=1_700_000_050.0, counters={"messages": 2})
-        await life.commit(replies=(Reply("k", "h", b"r", 1_800_000_000.0),))
-        await life.destroy(1_700_000_100.0)
+        life = await begin(store, state=b"s", alarm=START + 50, counters={"messages": 2})
+        await life.commit(replies=(Reply("k", "h", b"r", LATER),))
+        await life.destroy(START + 100)
         head = await store.load(life.address)
         assert head is not None
         assert head == await life.head()
-        assert (head.version, head.destroyed_at) == (3, 1_700_000_100.0)
+        assert (head.version, head.destroyed_at) == (3, START + 100)
         assert (head.state, head.alarm, head.lease, head.replies) == (None, None, None, ())
         assert head.counters == {"messages": 2}
 
@@ -223,7 +225,7 @@ class FenceContract(Contract):
         [
             {"state": b"x"},
             {"touch": True},
-            {"destroyed_at": 1_700_000_200.0},
+            {"destroyed_at": START + 200},
             {"puts": (RECORD,)},
             {"outbox_add": (OUTGOING,)},
         ],
@@ -376,7 +378,7 @@ class FenceContract(Contract):
         assert await store.current(life.id, 2)
         await other.commit(life.id, changes(puts=(RECORD,)), expected=None)
         assert await store.current(life.id, 2)
-        await other.commit(life.id, changes(destroyed_at=1_700_000_000.0), expected=2)
+        await other.commit(life.id, changes(destroyed_at=START), expected=2)
         assert not await store.current(life.id, 2)
         await other.drain(life.id)
         assert not await store.current(life.id, 3)
@@ -386,13 +388,13 @@ class FenceContract(Contract):
     async def test_what_was_committed_is_there_after_a_restart(
         self, store: Store, reopen: Reopen
     ) -> None:
-        life = await begin(store, state=b"s", alarm=1_700_000_050.0, puts=(RECORD,))
+        life = await begin(store, state=b"s", alarm=START + 50, puts=(RECORD,))
         await life.commit(outbox_add=(OUTGOING,), counters={"n": 3})
         before = await everything(life)
-        due = await store.due(1_700_000_060.0, limit=10)
+        due = await store.due(START + 60, limit=10)
         again = Life(await reopen(), life.id, life.address, life.version)
         assert await everything(again) == before
-        assert await again.store.due(1_700_000_060.0, limit=10) == due
+        assert await again.store.due(START + 60, limit=10) == due
         assert await again.commit(state=b"t") == 2
 
     async def test_closing_waits_for_what_is_under_way(self, store: Store, reopen: Reopen) -> None:

@@ -26,7 +26,9 @@ from rivetless.store.base import (
     TooLarge,
 )
 from rivetless.store.changes import apply, merge
+from rivetless.testing.clock import START
 from rivetless.testing.contracts.base import (
+    LATER,
     Contract,
     address,
     begin,
@@ -35,21 +37,20 @@ from rivetless.testing.contracts.base import (
     life_of,
 )
 
-LATER = 1_800_000_000.0
 REPLIES = tuple(Reply(f"key-{n}", f"check-{n}", b"%d" % n, LATER) for n in range(40))
-OUTBOX = tuple(Outgoing(f"o{n}", 1_700_000_000.0 + n, b"effect %d" % n) for n in range(9))
+OUTBOX = tuple(Outgoing(f"o{n}", START + n, b"effect %d" % n) for n in range(9))
 
 EVERY_FIELD: Final[dict[str, Any]] = {
     "state": b"new",
-    "alarm": 1_700_000_123.456,
-    "lease": Lease("turn-9", 1_700_000_060.25, ("a", "b"), closed=True),
+    "alarm": START + 123.456,
+    "lease": Lease("turn-9", START + 60.25, ("a", "b"), closed=True),
     "replies": REPLIES[5:7],
     "code_version": 12,
     "touch": True,
     "outbox_add": OUTBOX[5:7],
     "outbox_clear": ("o1",),
     "counters": {"messages": 4, "schedules": -2},
-    "armed_until": 1_700_000_100.125,
+    "armed_until": START + 100.125,
 }
 
 
@@ -61,13 +62,13 @@ class HeadContract(Contract):
         life = await begin(
             store,
             state=b"s",
-            alarm=1_700_000_050.0,
+            alarm=START + 50,
             lease=Lease("turn-1", LATER),
             replies=REPLIES[:2],
             code_version=3,
             outbox_add=OUTBOX[:3],
             counters={"messages": 1},
-            armed_until=1_700_000_050.0,
+            armed_until=START + 50,
         )
         before = await life.head()
         made = changes(**{field: EVERY_FIELD[field]})
@@ -152,7 +153,7 @@ class HeadContract(Contract):
 
     async def test_lease_is_taken_and_released(self, store: Store) -> None:
         life = await begin(store)
-        lease = Lease("turn ü", 1_700_000_000.001, (life.id, "x"), closed=False)
+        lease = Lease("turn ü", START + 0.001, (life.id, "x"), closed=False)
         await life.commit(lease=lease)
         assert (await life.head()).lease == lease
         await life.commit(lease=None)
@@ -204,14 +205,14 @@ class HeadContract(Contract):
 
     async def test_outbox_is_read_oldest_first(self, store: Store) -> None:
         life = await begin(store)
-        twins = [Outgoing(name, 1_700_000_004.0, b"") for name in ("z", "a", "m")]
+        twins = [Outgoing(name, START + 4, b"") for name in ("z", "a", "m")]
         for entry in [OUTBOX[7], *twins, OUTBOX[0]]:
             await life.commit(outbox_add=(entry,))
         assert list((await life.head()).outbox) == ["o0", "a", "m", "z", "o7"]
 
     async def test_clearing_comes_before_adding(self, store: Store) -> None:
         life = await begin(store, outbox_add=OUTBOX[:1])
-        newer = Outgoing("o0", 1_700_000_003.0, b"newer")
+        newer = Outgoing("o0", START + 3, b"newer")
         await life.commit(outbox_clear=("o0",), outbox_add=(OUTBOX[0], newer))
         assert list((await life.head()).outbox.values()) == [newer]
 

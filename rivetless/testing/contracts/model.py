@@ -70,7 +70,7 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.clock = FakeClock(strategies.START)
+        self.clock = FakeClock()
         self.lives: list[tuple[Address, str]] = []
 
     @initialize()

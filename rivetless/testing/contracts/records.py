@@ -8,7 +8,7 @@ import pytest
 
 from rivetless.store.base import Collection, Record, RecordKey, Store
 from rivetless.testing.clock import FakeClock
-from rivetless.testing.contracts.base import Contract, begin, changes
+from rivetless.testing.contracts.base import LATER, Contract, begin, changes
 
 HERE = Collection.SUBSCRIPTION
 
@@ -21,14 +21,14 @@ class RecordContract(Contract):
 
     async def test_records_are_read_as_written(self, store: Store) -> None:
         written = [
-            Record(HERE, b"\0key", bytes(range(256)), 1_800_000_000.125, "host-1"),
+            Record(HERE, b"\0key", bytes(range(256)), LATER + 0.125, "host-1"),
             Record(HERE, b"empty", b""),
         ]
         life = await begin(store, puts=tuple(reversed(written)))
         assert await store.records(life.id, HERE) == written
 
     async def test_a_record_is_replaced_as_a_whole(self, store: Store) -> None:
-        life = await begin(store, puts=(Record(HERE, b"k", b"1", 1_800_000_000.0, "h"),))
+        life = await begin(store, puts=(Record(HERE, b"k", b"1", LATER, "h"),))
         await life.commit(puts=(Record(HERE, b"k", b"2"),))
         assert await store.records(life.id, HERE) == [Record(HERE, b"k", b"2")]
 

@@ -16,9 +16,8 @@ from rivetless.store.base import (
     RecordKey,
     Reply,
 )
+from rivetless.testing.clock import START
 from rivetless.testing.contracts.base import commit_id
-
-START: Final = 1_700_000_000.0
 
 times: Final = st.integers(-20, 60).map(lambda half_seconds: START + half_seconds / 2)
 collections: Final = st.sampled_from(Collection)

@@ -19,8 +19,9 @@ from rivetless.store.base import (
     RecordKey,
     Store,
 )
-from rivetless.testing.clock import FakeClock
+from rivetless.testing.clock import START, FakeClock
 from rivetless.testing.contracts.base import (
+    LATER,
     Contract,
     Life,
     address,
@@ -30,9 +31,6 @@ from rivetless.testing.contracts.base import (
     everything,
     life_of,
 )
-
-START = 1_700_000_000.0
-FOREVER = 4_000_000_000.0
 
 
 class SweepContract(Contract):
@@ -105,8 +103,8 @@ class SweepContract(Contract):
         assert await store.due(START + 9, limit=10) == []
         assert await store.due(START + 10, limit=10) == [Due(early.id, START + 10)]
         both = [Due(early.id, START + 10), Due(late.id, START + 20)]
-        assert await store.due(FOREVER, limit=10) == both
-        assert await store.due(FOREVER, limit=1) == both[:1]
+        assert await store.due(LATER, limit=10) == both
+        assert await store.due(LATER, limit=1) == both[:1]
 
     async def test_an_alarm_that_moves_is_found_where_it_is(self, store: Store) -> None:
         life = await begin(store, alarm=START + 10)
@@ -117,7 +115,7 @@ class SweepContract(Contract):
         await life.commit(alarm=START + 5)
         assert await store.due(START + 5, limit=10) == [Due(life.id, START + 5)]
         await life.commit(alarm=None)
-        assert await store.due(FOREVER, limit=10) == []
+        assert await store.due(LATER, limit=10) == []
 
     async def test_outboxes_that_are_left_are_found(self, store: Store) -> None:
         life = await begin(store)
@@ -129,7 +127,7 @@ class SweepContract(Contract):
         await life.commit(outbox_clear=("2",))
         assert _ids(await store.due(START + 10, limit=10)) == [life.id]
         await life.commit(outbox_clear=("1",))
-        assert await store.due(FOREVER, limit=10) == []
+        assert await store.due(LATER, limit=10) == []
 
     async def test_tombstones_are_found_until_they_are_drained(self, store: Store) -> None:
         life = await begin(store, alarm=START + 1, puts=_records(2))
@@ -137,16 +135,16 @@ class SweepContract(Contract):
         assert await store.due(START + 49, limit=10) == []
         assert await store.due(START + 50, limit=10) == [Due(life.id, START + 50)]
         await life.commit(outbox_clear=("1",))
-        assert _ids(await store.due(FOREVER, limit=10)) == [life.id]
+        assert _ids(await store.due(LATER, limit=10)) == [life.id]
         assert await store.drain(life.id)
-        assert await store.due(FOREVER, limit=10) == []
+        assert await store.due(LATER, limit=10) == []
 
     async def test_a_life_is_found_once(self, store: Store) -> None:
         life = await begin(store, alarm=START + 3)
         await life.commit(outbox_add=tuple(Outgoing(str(n), START + 1 + n, b"") for n in range(5)))
-        assert await store.due(FOREVER, limit=10) == [Due(life.id, START + 1)]
+        assert await store.due(LATER, limit=10) == [Due(life.id, START + 1)]
         await life.commit(alarm=START)
-        assert await store.due(FOREVER, limit=10) == [Due(life.id, START)]
+        assert await store.due(LATER, limit=10) == [Due(life.id, START)]
 
     # -- draining ---------------------------------------------------------------------------------
 
@@ -222,7 +220,7 @@ class SweepContract(Contract):
             clock.jump(DRAINED_FOR / 4)
         assert await other.load(where) is None
         assert await store.list("default", "counter", limit=10, include_destroyed=True) == []
-        assert await store.due(FOREVER, limit=10) == []
+        assert await store.due(LATER, limit=10) == []
 
     async def test_a_drained_life_is_gone_for_everybody(self, store: Store) -> None:
         life = await begin(store, counters={"n": 1})

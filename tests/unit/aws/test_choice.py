@@ -150,9 +150,9 @@ def container(server: Server, tmp_path: Path) -> Container:
 
 
 async def test_credentials_of_a_container_are_renewed(container: Container) -> None:
-    container.give("first", "2023-11-14T23:13:20Z")  # an hour after the clock's beginning
+    container.give("first", "2096-10-02T08:06:40Z")  # an hour after the clock's beginning
     assert (await container.provider.get()).access_key == "first"
-    container.give("second", "2023-11-15T23:13:20Z")
+    container.give("second", "2096-10-03T08:06:40Z")
     container.clock.jump(3000)
     assert (await container.provider.get()).access_key == "first"
     container.clock.jump(400)
@@ -161,7 +161,7 @@ async def test_credentials_of_a_container_are_renewed(container: Container) -> N
 
 
 async def test_old_credentials_are_used_to_their_end(container: Container) -> None:
-    container.give("first", "2023-11-14T23:13:20Z")
+    container.give("first", "2096-10-02T08:06:40Z")
     await container.provider.get()
     container.server.reply = lambda _: answer(b"", "500 No")
     container.clock.jump(3500)
@@ -174,7 +174,7 @@ async def test_old_credentials_are_used_to_their_end(container: Container) -> No
 async def test_a_token_in_the_environment(server: Server) -> None:
     token = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "Basic abc"}
     container = Container(server, token)
-    container.give("first", "2023-11-14T23:13:20Z")
+    container.give("first", "2096-10-02T08:06:40Z")
     assert (await container.provider.get()).access_key == "first"
     assert server.requests[0][0]["authorization"] == "Basic abc"
     assert server.lines == ["GET /credentials?x=1"]

@@ -165,6 +165,6 @@ def test_a_release_is_the_time_unless_it_is_given(
         assert deploy(deployment, dry_run=True, clock=FakeClock()) == 0
         return capsys.readouterr().out
 
-    assert re.search(r"Release +2023-11-14T22:13:20Z", told(TEMPLATE))
+    assert re.search(r"Release +2096-10-02T07:06:40Z", told(TEMPLATE))
     assert re.search(r"Release +mine", told(TEMPLATE, Release="mine"))
     assert "Release" not in told(small, Name="x")

@@ -199,7 +199,7 @@ def test_metrics_are_in_the_embedded_format(make_function: MakeFunction) -> None
         "TurnDuration",
     }
     assert all(metric["Name"] in line for metric in described["Metrics"])
-    assert line["_aws"]["Timestamp"] == 1_700_000_000_000
+    assert line["_aws"]["Timestamp"] == 4_000_000_000_000
     assert line["aws_request_id"] == Context.aws_request_id
     function.call("increment")
     assert "ColdStarts" not in function.metrics
