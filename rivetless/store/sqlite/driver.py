@@ -49,6 +49,9 @@ class Database(Protocol):
     def pragma(self, name: str, value: str | int | None = None) -> Any: ...
 
     @abstractmethod
+    def config(self, op: int, *args: int) -> int: ...
+
+    @abstractmethod
     def total_changes(self) -> int: ...
 
     @abstractmethod

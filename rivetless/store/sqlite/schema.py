@@ -137,6 +137,9 @@ def connect(path: Path, *, vfs: str | None, synchronous: str, cache_kib: int) ->
     db = open_database(os.fspath(path), vfs)
     try:
         db.set_busy_timeout(5_000)
+        # Plans depend on no values. Else SQLite compiles many statements anew for every execution,
+        # in case new values had a better one: that takes several times what the execution does.
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         # First of all: another program's file is not to be touched.
         with snapshot(db):
             _version(db, path)

@@ -11,8 +11,8 @@ import apsw
 import pytest
 
 from rivetless.errors import MissingExtraError
-from rivetless.store.base import OutcomeUnknown, Unavailable
-from rivetless.store.sqlite import SQLiteStore, schema
+from rivetless.store.base import Collection, OutcomeUnknown, Record, Unavailable
+from rivetless.store.sqlite import SQLiteStore, reads, schema
 from rivetless.store.sqlite.checkpoints import Checkpoints
 from rivetless.store.sqlite.driver import Database, Rows, Value, close_database, open_database
 from rivetless.store.sqlite.errors import translate, translate_commit
@@ -43,6 +43,9 @@ class BrokenDatabase(Database):
 
     def pragma(self, name: str, value: str | int | None = None) -> object:
         raise NotImplementedError
+
+    def config(self, op: int, *args: int) -> int:
+        return 0
 
     def total_changes(self) -> int:
         return 0
@@ -217,6 +220,27 @@ async def test_older_file_is_brought_up_to_date(
     with apsw.Connection(os.fspath(path)) as db:
         assert db.pragma("user_version") == len(schema.MIGRATIONS)
         assert db.execute("SELECT colour FROM heads").fetchall() == [(None,)]
+
+
+async def test_statements_are_compiled_once(tmp_path: Path) -> None:
+    compiled: list[str] = []
+
+    def note(*what: object) -> int:
+        compiled.append(repr(what))
+        return apsw.SQLITE_OK
+
+    async with SQLiteStore(tmp_path / "actors.db") as store:
+        life = await begin(store)
+        await life.commit(puts=(Record(Collection.KV, b"a", b"1"),))
+        db = schema.connect(tmp_path / "actors.db", vfs=None, synchronous="normal", cache_kib=100)
+        assert isinstance(db, apsw.Connection)
+        db.authorizer = note
+        for start in (b"a", b"b"):
+            compiled.clear()
+            reads.records(db, life.id, Collection.KV, start, None, 8, False, 0.0, bounded=True)
+            reads.load(db, life.id, bounded=True)
+            assert bool(compiled) is (start == b"a")
+        close_database(db)
 
 
 async def test_log_that_cannot_be_warmed_is_used_cold(tmp_path: Path) -> None:
