@@ -213,7 +213,7 @@ class Execution:
             job.leased = True
             return False  # the wait was long enough for everything to have changed
         owned = lease is not None and lease.holder == turn_id
-        if not owned and (job.exclusive or job.elsewhere):
+        if not owned and (job.exclusive or job.elsewhere or job.outside):
             await self._runtime.leases.take(cell, job, turn_id, self._runtime.fresh_commit_id())
         return True
 

@@ -60,6 +60,18 @@ class History(Part):
         for completion in writing.completions:
             await self._complete(completion)
 
+    def check(self, journal: Journal) -> None:
+        """Make sure that a commit of the run could still write to a journal, before it does much.
+
+        Raises:
+            HistoryMoved: somebody else has written history.
+        """
+        flight = self.turn.job.flight
+        if flight is not None:
+            flight.check()
+        if self.turn.cell.counter(COUNTER) != journal.version:
+            raise HistoryMoved
+
     async def _complete(self, completion: Completion) -> None:
         queue, key = self.turn.queue, Append.key(completion.id)
         found = await self.stored(Records.MESSAGE, start=key, end=key + b"\0", limit=1)
@@ -75,14 +87,11 @@ class History(Part):
         """
         if self._journal is None:
             return
-        if self.turn.job.flight is not None:
-            self.turn.job.flight.check()
         # Branches commit beside each other: what one has not read need not be run again.
         if self._timers is not None:
             await self._timers.prepare()
         self.turn.rebase()
-        if self.turn.cell.counter(COUNTER) != self._journal.version:
-            raise HistoryMoved
+        self.check(self._journal)
 
     def contribute(self, changes: Changes) -> Changes:
         if self._journal is None or not self._writing:

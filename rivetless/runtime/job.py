@@ -148,6 +148,14 @@ class Job:
             self._turn_id = fresh() if key is None else digest("turn", key)
         return self._turn_id
 
+    def go_on_from_outside(self) -> None:
+        """An earlier job of the same cause has reached outside in vain: take the lease at once.
+
+        As if it had been run once itself, and lost to another process.
+        """
+        self.outside = self.elsewhere = True
+        self.conflicts += 1
+
     @property
     def durable_cause(self) -> bool:
         """Whether a later job, perhaps in another process, may have the same turn id."""

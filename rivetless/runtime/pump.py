@@ -86,6 +86,7 @@ class Pump:
         again_at: when it is to be begun again, if that is known.
         task: its work, in a process that stays.
         careful: how many steps of a workflow are not to be built on before they are durable.
+        outside: the causes of steps that have reached outside, and were not committed.
     """
 
     def __init__(self, runtime: Runtime, cell: Cell, wake: Wake | None = None) -> None:
@@ -110,6 +111,7 @@ class Pump:
         self.has_mail = False
         self.task: asyncio.Task[End] | None = None
         self.careful = 0
+        self.outside: set[str] = set()
 
     @property
     def patience(self) -> float:

@@ -168,6 +168,7 @@ class TurnPort(Port):
         async def body(turn: ActorTurn) -> Outcome:
             attempt.committing = False
             history = turn.part(History)
+            history.check(self._journal)  # else what it does outside is in vain, and done again
             outcome = Outcome() if work is None else await self._try(turn, work, timeout)
             attempt.committing = True
             await history.write(self._journal, dirty, finish(outcome))
@@ -245,19 +246,30 @@ class TurnPort(Port):
             hops=self._turn.job.hops,
             flight=self._flight,
         )
+        outside = self._turn.pump.outside
+        if cause in outside:
+            job.go_on_from_outside()
         self._under_way[attempt] = None
         try:
             with attempt:
                 turn = self._turn
                 target = ById(None, turn.actor_id)
                 result = await self._runtime.execution.run(target, job, turn.cell)
+        except HistoryMoved:
+            if cause is not None and job.outside:
+                outside.add(cause)
+            raise
         except (StoreError, errors.ActorError) as error:
             if not _passing(error):
                 raise
             # No failure of the workflow: it is gone on with, from what is there, by and by.
+            if cause is not None and job.outside:
+                outside.add(cause)
             raise HistoryMoved from error
         finally:
             self._under_way.pop(attempt, None)
+        if cause is not None:
+            outside.discard(cause)
         await self._flight.go_on()
         return cast("T", result)
 

@@ -9,6 +9,7 @@ from tests.simulation.workloads.base import Workload
 from tests.simulation.workloads.branches import Branches
 from tests.simulation.workloads.crons import Crons
 from tests.simulation.workloads.deploys import Deploys
+from tests.simulation.workloads.errands import Errands
 from tests.simulation.workloads.gates import Gates
 from tests.simulation.workloads.inboxes import Inboxes
 from tests.simulation.workloads.listeners import Listeners
@@ -40,10 +41,11 @@ WORKLOADS: Final[tuple[type[Workload], ...]] = (
     Listeners,
     Gates,
     Deploys,
+    Errands,
 )
 
 SEEDS: Final[dict[StoreKind, int]] = {"memory": 400, "sqlite": 200, "dynamodb": 200}
-"""Seeds of each workload, on each kind of store; of some a part of them: 10,560 in all."""
+"""Seeds of each workload, on each kind of store; of some a part of them: 10,760 in all."""
 
 CHUNK: Final = 100
 """Seeds of one test, so that workers have the same to do."""

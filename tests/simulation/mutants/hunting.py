@@ -98,7 +98,7 @@ _WHERE: Final[Mapping[str, tuple[str, ...]]] = {
     "save_state": ("probes.checkpoints", "probes.repeats", "workloads.ledgers"),
     "schedules": ("probes.timers", "workloads.reminders"),
     "sends": ("probes.sends", "probes.lives", "workloads.inboxes"),
-    "workflows": ("probes.steps", "probes.rollbacks", "workloads.sagas"),
+    "workflows": ("probes.steps", "probes.rollbacks", "workloads.sagas", "workloads.errands"),
 }
 """Where a feature is used."""
 

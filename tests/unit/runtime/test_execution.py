@@ -469,6 +469,22 @@ async def test_what_others_have_seen_once_is_done_again_under_a_lease(
     assert (head.state, head.lease) == (b'{"count":2}', None)
 
 
+async def test_a_turn_of_its_own_process_costs_what_others_have_seen_one_run_too() -> None:
+    world, process = await begin()
+    call = asyncio.create_task(process.call("tally", "slowly", "x"))
+    await settle()
+    await process.call("tally", "add")
+    gate("x").set()
+    gate("x").clear()
+    await settle()
+    assert SEEN == ["slowly", "add", "slowly"]
+    assert (await head_of(world)).lease is not None  # no other process comes in between
+    gate("x").set()
+    assert await call == 3
+    await settle()
+    assert (await head_of(world)).lease is None
+
+
 @pytest.mark.parametrize("fresh", [True, False])
 async def test_a_lease_of_another_process_is_waited_for_and_no_longer(fresh: bool) -> None:
     world, process = await begin()

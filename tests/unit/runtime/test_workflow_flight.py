@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -382,6 +383,47 @@ class Shared(Written, name="shared"):
         for number in range(200):
             await ctx.step(str(number), self.note, str(number))
             BEGUN.set()
+
+
+LEASED: list[bool] = []
+"""Whether its actor was held for a step, for each time that the step has acted outside."""
+
+
+class Hasty(Written, name="hasty"):
+    """Acts outside before it waits for anything, as over a connection that is open already."""
+
+    @workflow
+    async def run(self, ctx: WorkflowContext) -> None:
+        await ctx.queue.next("go", self.go)
+        await ctx.step("one", self.note, "one")
+        await ctx.step("two", self.hurry)
+
+    async def hurry(self) -> None:
+        turn: Any = self._turn
+        LEASED.append(turn.cell.lease is not None)
+        await self.tell("two")
+
+
+async def test_a_step_that_has_reached_outside_in_vain_does_so_again_under_the_lease() -> None:
+    seen: list[list[bool]] = []
+    for at in range(6):
+        LEASED.clear()
+        world = await World.open(Hasty)
+        process = world.staying()
+        await process.call("hasty", "read")
+        await settle()
+        injected = world.faults.inject(Fault.CONFLICT, skip=at)
+        await process.call("hasty", "begin")
+        for _ in range(20):
+            await until_it_goes_on()
+            await world.clock.advance(1)
+        assert injected.reached.is_set()
+        assert await process.call("hasty", "read") == ["one", "two"]
+        seen.append(list(LEASED))
+
+    assert all(leased == [False, True][: len(leased)] for leased in seen), seen
+    # Where what it is built on is lost the whole run is, and where its own commit is the turn.
+    assert seen.count([False, True]) >= 2
 
 
 async def add(process: Process, begun: asyncio.Event | None = None) -> None:
