@@ -25,7 +25,7 @@ from rivetless.runtime.commands import (
 from rivetless.runtime.execution import says_nothing
 from rivetless.runtime.job import Body, Job, digest
 from rivetless.runtime.tenure import CachedConn
-from rivetless.store.base import Changes, Collection, Record, RecordKey, StoreError
+from rivetless.store.base import Changes, Collection, Duplicate, Record, RecordKey, StoreError
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
@@ -140,6 +140,28 @@ class Connections:
     async def _is_open(self, turn: ActorTurn, conn_id: str) -> bool:
         return await self._read(turn, Collection.CONNECTION, conn_id) is not None
 
+    async def _admit(self, turn: ActorTurn, conn_id: str) -> bool:
+        """Say whether a connection is to be let in, which is done once, whoever else is at it.
+
+        Raises:
+            ActorError: ``connection.not_found``: it was let in before, and is gone.
+        """
+        name = records.admission_key(conn_id)
+        if not turn.job.created:
+            store, actor_id = self._runtime.store, turn.actor_id
+            if await self._is_open(turn, conn_id):
+                return False
+            admitted = await turn.read_stored(
+                lambda: records.find_record(store, actor_id, name.collection, name.key)
+            )
+            if admitted is not None:
+                raise _no_connection()
+        # Before the hooks: what they commit in the middle is not to be done a second time either.
+        now, fresh = self._runtime.clock.now(), self._runtime.fresh_id()
+        turn.puts.append(records.admission_record(conn_id, fresh, now))
+        turn.absent.append(name)
+        return True
+
     async def find(self, actor_id: str, conn_id: str) -> ConnInfo:
         """Return a connection's unchanging part.
 
@@ -174,7 +196,19 @@ class Connections:
     # -- commands ---------------------------------------------------------------------------------
 
     async def open(self, command: OpenConnection) -> ActorInfo:
-        """Let a socket in: run the hooks and write the connection down."""
+        """Let a socket in: run the hooks and write the connection down.
+
+        Raises:
+            ActorError: the hooks refuse it; ``connection.not_found``: the command has come
+                ``again``, and the connection was let in and is gone.
+        """
+        try:
+            return await self._open(command)
+        except Duplicate:
+            # Somebody else was faster, without moving the version. What that one did is there now.
+            return await self._open(command)
+
+    async def _open(self, command: OpenConnection) -> ActorInfo:
         runtime, target = self._runtime, command.target
         definition = await runtime.cells.definition_of(target)
         conn = ConnInfo(
@@ -188,14 +222,12 @@ class Connections:
         async def body(turn: ActorTurn) -> ActorInfo:
             info = ActorInfo(turn.actor_id, turn.address, 0.0, created=turn.job.created)
             turn.presence.visible = False
-            if command.again and not turn.job.created and await self._is_open(turn, conn.id):
+            if command.again and not await self._admit(turn, conn.id):
                 return info
             await self.connect(turn, conn)
             turn.puts.append(records.connection_record(conn))
             if conn.kind == "raw" and "on_websocket" in definition.hooks:
                 await turn.actor.on_websocket(turn.raw_face(conn))
-            # Two processes may get here at once. What others see of it goes out once.
-            turn.touch = command.again and bool(turn.effects)
             return info
 
         timeout = (
@@ -310,14 +342,16 @@ class Connections:
         """Forget a connection; its hook runs once, in the same commit."""
         which = command.actor_id + command.conn_id
         closing = self._closing.get(which)
-        if closing is None:
+        if closing is None or closing.done():
             closing = self._closing[which] = self._runtime.spawn(self._close(command))
-            closing.add_done_callback(lambda _: self._closed(command))
+            closing.add_done_callback(lambda closed: self._closed(command, closed))
         # Several may tell of it; none may think that it is done before it is.
         await asyncio.shield(closing)
 
-    def _closed(self, command: CloseConnection) -> None:
-        del self._closing[command.actor_id + command.conn_id]
+    def _closed(self, command: CloseConnection, closed: asyncio.Task[None]) -> None:
+        which = command.actor_id + command.conn_id
+        if self._closing.get(which) is closed:
+            del self._closing[which]
         self._forget(command.actor_id, command.conn_id)
 
     async def lose(self, actor_id: str, conn_id: str) -> None:

@@ -28,6 +28,12 @@ for the connections of one, and a store need not keep all of those in one place.
 """
 
 
+ADMISSION_KEPT: Final = 3 * 3600.0
+"""Seconds for which it is known that a connection was let in: no standing host holds one so long,
+and one that it holds no more is not let in.
+"""
+
+
 def connection_record(info: ConnInfo) -> Record:
     """Write a connection down."""
     request = info.request
@@ -59,6 +65,23 @@ def read_connection(record: Record) -> ConnInfo:
         request=request
         and RequestInfo(request[0], request[1], tuple((n, v) for n, v in request[2])),
     )
+
+
+def admission_key(conn_id: str) -> RecordKey:
+    """Name the note that a connection was let in."""
+    return RecordKey(Collection.REPLY, b"admitted:" + conn_id.encode())
+
+
+def admission_record(conn_id: str, admission: str, now: float) -> Record:
+    """Note that a connection was let in, which outlasts the connection.
+
+    Args:
+        conn_id: the connection.
+        admission: tells this one from another by which somebody else lets the same connection in.
+        now: Unix seconds.
+    """
+    name = admission_key(conn_id)
+    return Record(name.collection, name.key, admission.encode(), expires_at=now + ADMISSION_KEPT)
 
 
 def conn_state_record(conn_id: str, state: bytes) -> Record:

@@ -38,6 +38,7 @@ class Transaction:
         actor: the instance whose handlers run.
         base: what the run saw when it began (or after its last checkpoint).
         puts, deletes: records that join the commit.
+        absent: records that must not be there yet; else the turn ends in ``Duplicate``.
         touch: whether the commit moves the version although it changes no state.
         effects: what leaves once the commit is durable.
         creation: set on the turn that begins a life.
@@ -53,6 +54,7 @@ class Transaction:
         "_parts",
         "_state",
         "_state_locked",
+        "absent",
         "actor",
         "actor_id",
         "base",
@@ -85,6 +87,7 @@ class Transaction:
         self.base = base or cell.snapshot()
         self.puts: list[Record] = []
         self.deletes: list[RecordKey] = []
+        self.absent: list[RecordKey] = []
         self.effects: list[Effect] = []
         self.later: list[Coroutine[Any, Any, object]] = []
         self.creation: Creation | None = None
@@ -208,6 +211,7 @@ class Transaction:
             touch=touch,
             puts=puts,
             deletes=tuple(self.deletes),
+            absent=tuple(self.absent),
             counters={LISTENED: 1} if first_listens else {},
         )
         if self.creation is not None and workflow_of(self.definition.cls) is not None:
@@ -269,7 +273,7 @@ class Transaction:
     def go_on_from(self, base: Snapshot) -> None:
         """After a checkpoint: what was committed is the new base."""
         self.base = base
-        self.puts, self.deletes, self.effects = [], [], []
+        self.puts, self.deletes, self.absent, self.effects = [], [], [], []
         self.read_records = 0
         for part in self._parts.values():
             part.committed()
@@ -293,7 +297,13 @@ class Transaction:
         schema, state = self.job.definition.state, self._state
         data = schema.dump(state) if schema is not None and state is not UNREAD else None
         undo_presence = self.presence.savepoint()
-        lists: tuple[list[Any], ...] = (self.puts, self.deletes, self.effects, self.later)
+        lists: tuple[list[Any], ...] = (
+            self.puts,
+            self.deletes,
+            self.absent,
+            self.effects,
+            self.later,
+        )
         lengths = [len(items) for items in lists]
         asked = self.sleeping, self.destroying
         parts = {kind: part.savepoint() for kind, part in self._parts.items()}

@@ -16,6 +16,7 @@ from tests.simulation.seeds import WORKLOADS
 from tests.simulation.workloads.base import Workload
 
 SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (
+    ("gates", "memory", 14),
     ("inboxes", "memory", 747),
     ("inboxes", "memory", 1668),
     ("sagas", "memory", 2043),

@@ -111,8 +111,8 @@ class SocketDoor:
             self._queue = await self._stack.enter_async_context(queue)
         return self._queue
 
-    async def _put_off(self, frame: Frame, delay: float) -> None:
-        await self.enqueue(frame, delay=delay)
+    async def _put_off(self, message: SocketMessage, delay: float) -> None:
+        await self.enqueue(message, delay=delay)
 
     # -- the way out ------------------------------------------------------------------------------
 

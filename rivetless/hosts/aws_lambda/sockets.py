@@ -34,7 +34,7 @@ from rivetless.store.base import Changes, Conflict, Creation, Gone, Head, Store,
 if TYPE_CHECKING:
     from rivetless.hosts.aws_lambda.pushes import Posts
 
-__all__ = ["HOST", "NAMESPACE", "Phase", "Route", "Routes", "SocketKeeper"]
+__all__ = ["ABNORMAL", "HOST", "NAMESPACE", "Phase", "Route", "Routes", "SocketKeeper"]
 
 _log = logging.getLogger("rivetless.hosts")
 
@@ -59,7 +59,9 @@ _LIFE: Final = 1
 """API Gateway never gives an id twice, so each of these addresses has one life."""
 
 _NAMES: Final = 16
-_ABNORMAL: Final = 1006
+ABNORMAL: Final = 1006
+"""The close code of a connection that is just gone."""
+
 _MOST_KNOWN: Final = 10_000
 
 
@@ -286,45 +288,49 @@ class SocketKeeper:
         except WakeError:
             _log.warning("connection %s may be ended for being idle", route.conn_id)
 
+    async def end(self, route: Route, code: int = ABNORMAL, *, last: bool = False) -> None:
+        """Close a connection that is gone, and see to it that nothing more comes of it.
+
+        Where its route does not say that it is open, somebody may have opened it and died before
+        the route could say so, or be about to. It is closed all the same; and once more by a sweep,
+        when nothing can be on its way any more. Until then the route says that it is closed.
+
+        Args:
+            route: where it leads, or was to lead.
+            code: the close code.
+            last: whether a route that says so already is not needed any more.
+
+        Raises:
+            ActorError: it may not be closed.
+            StoreError: the same.
+        """
+        if route.phase is Phase.OPENING:
+            await self._routes.close(route.conn_id)
+        life = await self._routes.life_of(route)
+        if life is not None:
+            await self._dispatcher.dispatch(CloseConnection(life, route.conn_id, code))
+        if route.phase is Phase.OPEN or (last and route.phase is Phase.CLOSED):
+            await self._routes.remove(route)
+
     async def tend(self, head: Head) -> None:
         """Find out whether a connection is still there, and close it if not."""
         if head.alarm is None or head.alarm > self._clock.now():
             return
         route = read_route(head)
-        if route.phase is not Phase.OPEN:
+        try:
+            if route.phase is Phase.OPEN and await self._is_there(route):
+                alarm = self.next_alarm(route.opened_at, raw=route.raw)
+                await self._routes.postpone(route, alarm)
+                await self.watch(route, alarm)
+                return
             if route.phase is Phase.OPENING:
                 # Its connect has failed often enough for the dead-letter queue.
                 _log.warning("connection %s never got through; it is closed", route.conn_id)
                 await self._posts.close(route.conn_id)
-            await self._close(route)
-            return
-        try:
-            there = await self._is_there(route)
-            if not there:
-                command = CloseConnection(route.actor_id, route.conn_id, _ABNORMAL)
-                await self._dispatcher.dispatch(command)
-        except (CallError, ActorError) as error:
+            await self.end(route, last=True)
+        except (CallError, ActorError, StoreError) as error:
             # It stays due, so the next sweep finds it again.
             _log.warning("connection %s could not be looked after: %s", route.conn_id, error)
-            return
-        if not there:
-            await self._routes.remove(route)
-            return
-        alarm = self.next_alarm(route.opened_at, raw=route.raw)
-        await self._routes.postpone(route, alarm)
-        await self.watch(route, alarm)
-
-    async def _close(self, route: Route) -> None:
-        """Close what may have been opened by one who died before the route could say so."""
-        try:
-            life = await self._routes.life_of(route)
-            if life is not None:
-                command = CloseConnection(life, route.conn_id, _ABNORMAL)
-                await self._dispatcher.dispatch(command)
-        except (ActorError, StoreError) as error:
-            _log.warning("connection %s could not be closed: %s", route.conn_id, error)
-            return
-        await self._routes.remove(route)
 
     async def _is_there(self, route: Route) -> bool:
         if self._keep_alive and not route.raw:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rivetless.actor.turn import RequestInfo
@@ -22,7 +23,7 @@ from rivetless.gateway.dispatcher import Dispatcher
 from rivetless.gateway.frames import FrameHandler, Wire
 from rivetless.gateway.origins import actor_url, seen_headers, target_of
 from rivetless.hosts.aws_lambda.pushes import MAX_OUTGOING, OPENING, Posts, text_frame
-from rivetless.hosts.aws_lambda.sockets import HOST, Phase, Route, Routes, SocketKeeper
+from rivetless.hosts.aws_lambda.sockets import ABNORMAL, HOST, Phase, Route, Routes, SocketKeeper
 from rivetless.hosts.aws_lambda.websocket import Connect, Disconnect, Frame, SocketMessage
 from rivetless.keys import Address
 from rivetless.protocol import routes as paths
@@ -38,7 +39,8 @@ from rivetless.runtime.commands import (
     RawMessage,
     Target,
 )
-from rivetless.store.base import Conflict, Gone
+from rivetless.runtime.execution import says_nothing
+from rivetless.store.base import Conflict, Gone, StoreError
 
 if TYPE_CHECKING:
     from rivetless.registry import Registry
@@ -57,7 +59,9 @@ _WAIT: Final = 2.0
 """Seconds for which a frame waits on the spot."""
 
 _FIRST_PAUSE: Final = 0.02
-_ABNORMAL: Final = 1006
+_MOMENT: Final = 1.0
+"""Seconds after which what failed is tried again."""
+
 _FAILED: Final = 1011
 
 _NO_BINARY: Final = (
@@ -65,8 +69,8 @@ _NO_BINARY: Final = (
     '`createClient({ encoding: "json", ... })`.'
 )
 
-Later = Callable[[Frame, float], Awaitable[None]]
-"""Puts a frame into the queue, to be delivered again after so many seconds."""
+Later = Callable[[Frame | Disconnect, float], Awaitable[None]]
+"""Puts a message into the queue, to be delivered (again) after so many seconds."""
 
 
 @frozen(kw_only=True)
@@ -97,7 +101,8 @@ class SocketWorker:
         routes: where connections lead.
         posts: reaches the clients.
         keeper: looks after connections later.
-        later: puts off frames that come before their connect, where messages have no order.
+        later: puts off, where messages have no order, frames that come before their connect, and
+            ends that could not be told at once.
         clock: tells the time.
         options: the rest.
     """
@@ -151,14 +156,12 @@ class SocketWorker:
         if route.phase is Phase.OPEN:
             return  # it was worked before
         if route.phase is Phase.CLOSED:
-            # The client has left. Who worked on it before may have died when it was half open.
-            await self._abandon(route)
+            await self._keeper.end(route)  # the client has left
             return
         late = self._clock.now() > message.at + OPENING
         if late and not await self._posts.exists(conn_id):
             _log.info("connection %s was gone before its connect was worked", conn_id)
-            await self._abandon(route)
-            await self._routes.remove(route)
+            await self._keeper.end(route)
             return
         raw = False
         try:
@@ -206,12 +209,6 @@ class SocketWorker:
             return None
         return target.actor_id if isinstance(target, ById) else target.address
 
-    async def _abandon(self, route: Route) -> None:
-        """Close a connection that one may have opened who died before the route could say so."""
-        life = await self._routes.life_of(route)
-        if life is not None:
-            await self._close(life, route.conn_id, _ABNORMAL)
-
     async def _open(self, route: Route, target: Target, origin: Origin, *, raw: bool) -> None:
         conn_id = route.conn_id
         kind = "raw" if raw else "events"
@@ -222,9 +219,15 @@ class SocketWorker:
             info = await self._dispatcher.dispatch(command)
         except Exception as failure:
             self._posts.drop(conn_id)
-            if isinstance(failure, ActorError) and is_lifecycle(failure):
-                # Nothing has happened yet. A client would give up for good; the queue does not.
-                raise
+            if isinstance(failure, ActorError):
+                if is_lifecycle(failure):
+                    # Nothing has happened yet. A client would give up for good; the queue does not.
+                    raise
+                if failure.name == "connection.not_found":
+                    # It was open, and has ended while this was about to open it again.
+                    await self._posts.close(conn_id)
+                    await self._routes.close(conn_id)
+                    return
             if not isinstance(failure, ActorError):
                 _log.exception("connection %s could not be opened", conn_id)
             await self._refuse(route, failure, raw=raw)
@@ -234,8 +237,7 @@ class SocketWorker:
             raise
         first = None if raw else text_frame(self._handler(route, info.actor_id).init())
         if not await self._first(route, first):
-            await self._close(info.actor_id, conn_id, _ABNORMAL)
-            await self._routes.remove(route)
+            await self._keeper.end(replace(route, phase=Phase.OPEN, actor_id=info.actor_id))
             return
         alarm = self._keeper.next_alarm(route.opened_at, raw=raw)
         try:
@@ -249,7 +251,7 @@ class SocketWorker:
         """Somebody else has changed the route: opened the same connection, or closed it."""
         route = await self._routes.find(conn_id)
         if route is None or route.phase is not Phase.OPEN:
-            await self._close(actor_id, conn_id, _ABNORMAL)
+            await self._close(actor_id, conn_id, ABNORMAL)
 
     async def _first(self, route: Route, frame: bytes | None) -> bool:
         """Send a connection its first frame; False if it is gone."""
@@ -264,7 +266,9 @@ class SocketWorker:
         _log.warning("connection %s is refused: %s", route.conn_id, error)
         await self._first(route, None if raw else _error_frame(error))
         await self._posts.close(route.conn_id)
-        await self._routes.close(route.conn_id)
+        if not says_nothing(failure):
+            # Else it may be open, or yet be opened; whoever ends it finds out.
+            await self._routes.close(route.conn_id)
 
     # -- frames -----------------------------------------------------------------------------------
 
@@ -272,36 +276,70 @@ class SocketWorker:
         route = await self._find(message, deadline)
         if route is None:
             return
-        if len(message.data) > self._max_incoming:
-            error = incoming_too_long(len(message.data), self._max_incoming)
-            await self._fail(route, error)
-            return
         origin = Origin(call_key=_call_key(message), deadline=deadline, ray_id=message.frame_id)
+        error: ActorError | None = None
         try:
-            text = message.text
-            if route.raw:
-                await self._dispatcher.dispatch(
-                    RawMessage(route.actor_id, route.conn_id, message.number, text, origin)
-                )
-            else:
-                await self._managed(route, text, origin, unordered=message.unordered)
+            if await self._take(route, message, origin):
+                return
         except Exception as failure:
             if isinstance(failure, ActorError) and is_lifecycle(failure):
-                raise
+                raise  # nothing has happened yet
             if not isinstance(failure, ActorError):
                 _log.exception("a frame for actor %s failed", route.actor_id)
-            await self._fail(route, public_error(failure, expose=self._options.expose))
+            error = public_error(failure, expose=self._options.expose)
+        try:
+            await self._hang_up(route, error)
+        except (ActorError, StoreError) as failure:
+            if origin.call_key is not None:
+                raise  # the frame comes again, and its call is answered from the stored answer
+            await self._end_later(route, failure)
 
-    async def _managed(self, route: Route, text: str, origin: Origin, *, unordered: bool) -> None:
-        handler = self._handler(route, route.actor_id, unordered=unordered)
-        message = handler.read(text)
-        if not isinstance(message, ActionRequest):
-            await handler.subscribe(message)
-            return
-        answer = text_frame(await handler.call(message, origin))
+    async def _take(self, route: Route, message: Frame, origin: Origin) -> bool:
+        """Do what a frame says; False if its connection turns out to be gone.
+
+        Raises:
+            Exception: it could not be done, and the client must be told.
+        """
+        if len(message.data) > self._max_incoming:
+            raise incoming_too_long(len(message.data), self._max_incoming)
+        text = message.text
+        if route.raw:
+            await self._dispatcher.dispatch(
+                RawMessage(route.actor_id, route.conn_id, message.number, text, origin)
+            )
+            return True
+        handler = self._handler(route, route.actor_id, unordered=message.unordered)
+        request = handler.read(text)
+        if not isinstance(request, ActionRequest):
+            await handler.subscribe(request)
+            return True
+        answer = text_frame(await handler.call(request, origin))
         end = (None,) if handler.lost else ()
-        if not await self._posts.send(route.conn_id, answer, *end, repeat=True):
-            await self._close(route.actor_id, route.conn_id, _ABNORMAL)
+        return await self._posts.send(route.conn_id, answer, *end, repeat=True)
+
+    async def _hang_up(self, route: Route, error: ActorError | None) -> None:
+        """Close a connection that is gone or, with an error, because of what its client sent."""
+        if error is None:
+            await self._close(route.actor_id, route.conn_id, ABNORMAL)
+            return
+        _log.warning("connection %s is closed: %s", route.conn_id, error)
+        frames: list[bytes | None] = [None] if route.raw else [_error_frame(error), None]
+        await self._posts.send(route.conn_id, *frames)
+        # Now, and not when API Gateway says so: nothing that follows in the queue may be worked.
+        await self._close(route.actor_id, route.conn_id, _FAILED)
+        await self._routes.close(route.conn_id)
+
+    async def _end_later(self, route: Route, failure: Exception) -> None:
+        """Leave the end of a connection to the queue.
+
+        A frame that has no stored answer must not come again for it: its call would be made twice.
+        """
+        _log.warning("connection %s could not be closed yet: %s", route.conn_id, failure)
+        try:
+            await self._later(Disconnect(route.conn_id, ABNORMAL, ""), _MOMENT)
+        except Exception:
+            # API Gateway says so too, mostly; else the sweeper finds out.
+            _log.exception("the end of connection %s could not be put off", route.conn_id)
 
     async def _find(self, message: Frame, deadline: float | None) -> Route | None:
         """Return where a frame's connection leads; None if nothing is to be done with it now."""
@@ -332,28 +370,15 @@ class SocketWorker:
         await self._posts.close(conn_id)
         return None
 
-    async def _fail(self, route: Route, error: ActorError) -> None:
-        """End a connection because of what its client sent."""
-        _log.warning("connection %s is closed: %s", route.conn_id, error)
-        frames: list[bytes | None] = [None] if route.raw else [_error_frame(error), None]
-        await self._posts.send(route.conn_id, *frames)
-        # Now, and not when API Gateway says so: nothing that follows in the queue may be worked.
-        await self._close(route.actor_id, route.conn_id, _FAILED)
-        await self._routes.close(route.conn_id)
-
     # -- disconnect -------------------------------------------------------------------------------
 
     async def _disconnect(self, message: Disconnect) -> None:
         route = await self._routes.find(message.conn_id)
-        if route is not None and route.phase is Phase.OPEN:
-            await self._close(route.actor_id, route.conn_id, message.code)
-            await self._routes.remove(route)
-        elif self._options.ordered:
-            if route is not None:
-                await self._abandon(route)
-                await self._routes.remove(route)
-        else:
-            # Its connect is being worked on, or is still to come: it must find this.
+        if route is not None:
+            # Where messages come in order, none is behind it.
+            await self._keeper.end(route, message.code, last=self._options.ordered)
+        elif not self._options.ordered:
+            # Its connect may be still to come: it must find this.
             await self._routes.close(message.conn_id)
 
     async def _close(self, actor_id: str, conn_id: str, code: int) -> None:

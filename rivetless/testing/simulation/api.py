@@ -160,7 +160,7 @@ class ApiGateway:
         await asyncio.sleep(pause)
         if fault is Fault.BELL_DOUBLED and not self.ordered:
             # A FIFO queue gives a message to one at a time.
-            world.begin(self._again(message, 2.0 * draw.second**3))
+            world.begin(self._again(message, 20.0 * draw.second**4))
         await self._deliver(message)
         if fault is Fault.BELL_DOUBLED and self.ordered:
             await self._deliver(message)
@@ -196,10 +196,10 @@ class ApiGateway:
         await invocation
 
     async def put_off(self, message: SocketMessage, delay: float = 1.0) -> None:
-        """Have a frame come again, by the queue."""
+        """Have a message come (again) by the queue; a frame is known by it to have come before."""
         if isinstance(message, Frame):
-            tries = max(message.tries, 1)
-            self._world.begin(self._bring(replace(message, tries=tries), delay))
+            message = replace(message, tries=max(message.tries, 1))
+        self._world.begin(self._bring(message, delay))
 
     # -- processes --------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """Commands of connections that a queue delivers: again, or before their time."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from rivetless.runtime import replies
 from rivetless.runtime.commands import (
     ByKey,
     CallAction,
+    CloseConnection,
     ConnectionAction,
     GetActor,
     ListActors,
@@ -23,7 +26,10 @@ from rivetless.runtime.commands import (
     Subscribe,
     Wake,
 )
+from rivetless.runtime.reconcile import ATTEMPTS
+from rivetless.runtime.records import admission_key
 from rivetless.store.base import Changes, Collection, Creation, Head
+from rivetless.testing.stores import Fault
 from tests.unit.runtime.worlds import Process, World
 
 
@@ -55,12 +61,28 @@ class Hall(Actor[int]):
         websocket.send(message)
 
 
+class Porch(Actor[int]):
+    """Notes who comes before they are let in."""
+
+    async def create_state(self) -> int:
+        return 0
+
+    async def on_connect(self, conn: Conn[Any, Any]) -> None:
+        if conn.params is None:
+            self.state += 1
+            await self.save_state()
+
+    @action
+    async def came(self) -> int:
+        return self.state
+
+
 TARGET = ByKey(Address("default", "hall", ("a",)), create=True)
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    world = await World.open(Hall)
+    world = await World.open(Hall, Porch)
     async with world.store:
         yield world
 
@@ -111,7 +133,8 @@ async def test_a_connection_that_goes_on_costs_no_records(world: World) -> None:
     life = await connect(process)
     for number in range(30):
         await process.runtime.dispatch(frame(life, "hi", number))
-    assert await world.store.records(life, Collection.REPLY) == []
+    written = await world.store.records(life, Collection.REPLY)
+    assert [record.key for record in written] == [admission_key("c1").key]
     # A queue may deliver ten together, and again when their process dies.
     other = world.process()
     for number in range(20, 30):
@@ -213,3 +236,69 @@ async def test_its_keeper_looks_after_it(world: World) -> None:
     await runtime.sweeper.sweep()
     await runtime.dispatch(Wake(HIDDEN_ID))
     assert [head.address for head in tended] == [HIDDEN, HIDDEN]
+
+
+# -- what comes when it is over -------------------------------------------------------------------
+
+
+async def let_in(world: World, life: str) -> list[str]:
+    found = await world.store.records(life, Collection.CONNECTION)
+    return [record.key.decode() for record in found]
+
+
+async def test_a_connection_that_has_left_is_not_let_in_again(world: World) -> None:
+    one, two = world.process(), world.process()
+    life = await connect(one)
+    await two.runtime.dispatch(CloseConnection(life, "c1"))
+    for process in (one, two):
+        with pytest.raises(ActorError, match=r"connection\.not_found"):
+            await connect(process)
+    assert await let_in(world, life) == []
+    assert await connect(two, "c2") == life
+
+
+async def test_an_opening_that_arrives_late_opens_nothing(world: World) -> None:
+    """Its commit moves no version, so nothing but the note of the other keeps it out."""
+    one, two = world.process(), world.process()
+    target = ByKey(Address("default", "porch", ("a",)), create=True)
+    quiet = OpenConnection(target, "c1", "events", "apigw", Origin(params="quiet"), again=True)
+    life = (await one.runtime.dispatch(replace(quiet, conn_id="c0"))).actor_id
+    late = world.faults.inject(Fault.LATE)
+    for _ in range(ATTEMPTS):
+        world.faults.inject(Fault.BEFORE)
+    with pytest.raises(ActorError, match=r"actor\.outcome_unknown"):
+        await one.runtime.dispatch(quiet)
+    await two.runtime.dispatch(quiet)
+    await two.runtime.dispatch(CloseConnection(life, "c1"))
+    late.release()
+    await late.finished.wait()
+    assert await let_in(world, life) == ["c0"]
+
+
+async def test_of_two_openings_at_once_one_tells_the_others(world: World) -> None:
+    """Neither changes the state, so that nothing but the note of the first stops the second."""
+    one, two = world.process(), world.process()
+    life = await connect(one, "c0")
+    await connect(two, "c0")
+    one.mailbox.pushes.clear()
+    await one.runtime.dispatch(Subscribe(life, "c0", "said", subscribe=True))
+    held = world.faults.inject(Fault.HELD)
+    slow = asyncio.create_task(connect(one))
+    await held.reached.wait()
+    assert await connect(two) == life
+    held.release()
+    assert await slow == life
+    assert (one.mailbox.events, two.mailbox.events) == ([], [("said", ["hello"])])
+
+
+async def test_an_opening_that_has_committed_something_is_not_begun_again(world: World) -> None:
+    one, two = world.process(), world.process()
+    target = ByKey(Address("default", "porch", ("a",)), create=True)
+    command = OpenConnection(target, "c1", "events", "apigw", again=True)
+    world.faults.inject(Fault.BEFORE, skip=1)  # first what the hook saves
+    with pytest.raises(ActorError):
+        await one.runtime.dispatch(command)
+    await world.clock.advance(60)  # the lease that the first has taken is over
+    with pytest.raises(ActorError, match=r"connection\.not_found"):
+        await two.runtime.dispatch(command)
+    assert await two.call("porch", "came", origin=Origin(params="none")) == 1

@@ -12,7 +12,7 @@ from rivetless.actor.context import Conn, RawWebSocket
 from rivetless.aws.management import ConnectionGone
 from rivetless.clock import Clock, sleep
 from rivetless.hosts.aws_lambda.pushes import ApiGatewayPusher, Posts
-from rivetless.hosts.aws_lambda.sockets import NAMESPACE, Routes, SocketKeeper
+from rivetless.hosts.aws_lambda.sockets import NAMESPACE, SHORT, Phase, Routes, SocketKeeper
 from rivetless.hosts.aws_lambda.websocket import Connect, Disconnect, Frame
 from rivetless.hosts.aws_lambda.worker import SocketWorker, WorkerOptions
 from rivetless.keys import Address
@@ -220,7 +220,7 @@ class Function:
             keep_alive=keep_alive,
         )
         self.runtime.keepers[NAMESPACE] = self.keeper
-        self.put_off: list[tuple[Frame, float]] = []
+        self.put_off: list[tuple[Frame | Disconnect, float]] = []
         self.worker = SocketWorker(
             registry,
             self.runtime,
@@ -233,8 +233,8 @@ class Function:
         )
         self.work = self.worker.work
 
-    async def _later(self, frame: Frame, delay: float) -> None:
-        self.put_off.append((frame, delay))
+    async def _later(self, message: Frame | Disconnect, delay: float) -> None:
+        self.put_off.append((message, delay))
 
 
 class Sockets:
@@ -289,6 +289,16 @@ class Sockets:
         """Close the socket from the client's side."""
         self.api.hang_up(conn_id)
         return Disconnect(conn_id, code, "")
+
+    async def forgets(self, function: Function, conn_id: str = CID) -> bool:
+        """Whether a connection is closed now, and forgotten with the second sweep after that."""
+        for phase in (Phase.CLOSED, None):
+            route = await function.routes.find(conn_id)
+            if (None if route is None else route.phase) is not phase:
+                return False
+            await self.clock.advance(SHORT + 1)
+            await function.runtime.sweeper.sweep()
+        return True
 
     async def state(self, key: str = "a") -> dict[str, int]:
         """Read what the actor has counted."""

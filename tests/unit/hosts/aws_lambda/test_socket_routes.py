@@ -104,7 +104,7 @@ async def test_a_connect_that_never_got_through_is_given_up(sockets: Sockets) ->
     await sockets.clock.advance(SHORT + 1)
     await function.runtime.sweeper.sweep()
     assert sockets.api.lines[CID].ended == "server"
-    assert await function.routes.find(CID) is None
+    assert await sockets.forgets(function)
 
 
 # -- keeping alive --------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ async def test_a_connect_that_waited_too_long_finds_its_client_gone(sockets: Soc
     await sockets.clock.advance(60)
     await function.work(connect)
     assert (await sockets.state())["joined"] == 0
-    assert await function.routes.find(CID) is None
+    assert await sockets.forgets(function)
 
 
 async def test_a_connect_that_waited_long_finds_its_client_waiting(sockets: Sockets) -> None:
@@ -539,6 +539,7 @@ async def test_a_frame_that_waited_too_long_goes_into_the_queue(sockets: Sockets
     await sockets.clock.advance(5)
     await work
     ((frame, delay),) = function.put_off
+    assert isinstance(frame, Frame)
     assert (frame.tries, delay) == (1, 1.0)
     await function.work(connect)
     await function.work(frame)
@@ -556,7 +557,9 @@ async def test_a_frame_whose_connect_never_comes_is_given_up(sockets: Sockets) -
         work = asyncio.ensure_future(function.work(frame))
         await sockets.clock.advance(5)
         await work
-        frame, delay = function.put_off.pop()
+        again, delay = function.put_off.pop()
+        assert isinstance(again, Frame)
+        frame = again
         delays.append(delay)
     work = asyncio.ensure_future(function.work(frame))
     await sockets.clock.advance(5)
@@ -688,7 +691,7 @@ async def test_the_end_of_a_connection_that_is_half_open_closes_it(sockets: Sock
     await function.work(sockets.hang_up())
     assert await connections(sockets) == []
     assert (await sockets.state())["left"] == 1
-    assert await function.routes.find(CID) is None
+    assert await sockets.forgets(function)
 
 
 async def test_a_late_connect_closes_what_is_half_open_and_gone(sockets: Sockets) -> None:
@@ -722,4 +725,4 @@ async def test_the_sweeper_closes_what_is_half_open(sockets: Sockets) -> None:
     await function.keeper.tend(head)
     assert await connections(sockets) == []
     assert (await sockets.state())["left"] == 1
-    assert await function.routes.find(CID) is None
+    assert await sockets.forgets(function)
