@@ -7,10 +7,9 @@ it would let all the time pass that the actors give themselves.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
-from rivetless.aws.client import Client, Payload
+from rivetless.aws.client import Client, ClientWrapper, Payload
 from rivetless.store.base import Store
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.stores import StoreWrapper
@@ -58,27 +57,15 @@ class PatientStore(StoreWrapper):
             return await call()
 
 
-class PatientClient(Client):
+class PatientClient(ClientWrapper):
     """Stops a clock during requests, but not while a store waits to repeat one."""
 
     def __init__(self, client: Client, clock: PatientClock) -> None:
-        self._client = client
+        super().__init__(client)
         self._clock = clock
-
-    async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._client.__aexit__(kind, error, trace)
 
     async def call(self, operation: str, payload: Payload) -> Payload:
         if "IndexName" in payload:
-            return await self._client.call(operation, payload)  # the sweeper's
+            return await super().call(operation, payload)  # the sweeper's
         with self._clock.stopped():
-            return await self._client.call(operation, payload)
+            return await super().call(operation, payload)

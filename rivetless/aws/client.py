@@ -55,6 +55,36 @@ class Client(Protocol):
         """
 
 
+class ClientHolder:
+    """Opens and closes a client with itself; made to be subclassed.
+
+    Args:
+        client: the client.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.__aexit__(kind, error, trace)
+
+
+class ClientWrapper(ClientHolder, Client):
+    """Hands every request on to another client; made to be subclassed."""
+
+    async def call(self, operation: str, payload: Payload) -> Payload:
+        return await self._client.call(operation, payload)
+
+
 class CallError(Exception):
     """A call that brought no answer that can be used."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from rivetless.aws.choice import choose_client
-from rivetless.aws.client import CONNECTIONS, Client, Payload
+from rivetless.aws.client import CONNECTIONS, Client, ClientHolder, Payload
 from rivetless.aws.retries import PATIENCE, Retries
 from rivetless.aws.services import Service
 from rivetless.clock import Clock, SystemClock
@@ -42,7 +41,7 @@ class FaceOptions(CallOptions, total=False):
     endpoint: str | None
 
 
-class Face:
+class Face(ClientHolder):
     """Calls one service, with patience. Open it with ``async with``; it may be opened again.
 
     Args:
@@ -56,29 +55,20 @@ class Face:
         if client is not None and (endpoint or region):
             raise ValueError("a client knows its endpoint and its region already")
         clock = options.get("clock") or SystemClock()
-        self._client = client or choose_client(
-            service,
-            endpoint=endpoint,
-            region=region,
-            clock=clock,
-            connections=options.get("connections", CONNECTIONS),
+        super().__init__(
+            client
+            or choose_client(
+                service,
+                endpoint=endpoint,
+                region=region,
+                clock=clock,
+                connections=options.get("connections", CONNECTIONS),
+            )
         )
         self._retries = Retries(clock, options.get("patience", PATIENCE))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._client!r})"
-
-    async def __aenter__(self) -> Self:
-        await self._client.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._client.__aexit__(kind, error, trace)
 
     async def _call(
         self,

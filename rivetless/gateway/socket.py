@@ -17,6 +17,7 @@ from rivetless.errors import ActorError, public_error
 from rivetless.frozen import frozen
 from rivetless.gateway.asgi import Receive, Send
 from rivetless.gateway.dispatcher import Dispatcher
+from rivetless.gateway.ends import Ends
 from rivetless.gateway.frames import FrameHandler, Wire, is_refusal
 from rivetless.gateway.limits import Limits
 from rivetless.gateway.outbox import Outbox, Tasks, cut
@@ -102,7 +103,7 @@ class SocketService:
         dispatcher: runs the commands.
         table: where pushes find the sockets.
         tasks: keeps what outlives a socket.
-        clock: bounds farewells.
+        clock: bounds farewells, and says when to tell again of an end.
         options: what holds for all of them.
     """
 
@@ -119,6 +120,7 @@ class SocketService:
         self._tasks = tasks
         self._clock = clock
         self._options = options
+        self._ends = Ends(dispatcher, tasks, clock)
 
     async def serve_events(
         self, socket: Socket, target: Target, wire: Wire, origin: Origin
@@ -244,15 +246,8 @@ class SocketService:
         live.outbox.closed = True
         self._table.remove(live)
         if actor_id is not None and not live.forgotten:
-            # A task of its own: servers cancel the one that reads when they shut down.
-            self._tasks.spawn(self._gone(actor_id, live.conn_id, code))
-
-    async def _gone(self, actor_id: str, conn_id: str, code: int) -> None:
-        try:
-            await self._dispatcher.dispatch(CloseConnection(actor_id, conn_id, code))
-        except Exception:
-            # The connection's record names this host; it is reaped with it at the latest.
-            _log.warning("the end of connection %s was not recorded", conn_id, exc_info=True)
+            # Not in this task: servers cancel the one that reads when they shut down.
+            self._ends.tell(CloseConnection(actor_id, live.conn_id, code))
 
 
 class _Calls:

@@ -5,9 +5,9 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
-from rivetless.aws.client import Client, Payload, ServiceError
+from rivetless.aws.client import Client, ClientWrapper, Payload, ServiceError
 from rivetless.testing.clock import FakeClock
 from rivetless.testing.simulation.dynamodb import SimulatedDynamoDB
 from tests.ministack import real_client
@@ -46,7 +46,7 @@ DIFFERENCES: Final = (
 )
 
 
-class Twins(Client):
+class Twins(ClientWrapper):
     """Plays every request to both and compares the answers; answers as the simulated one does.
 
     Args:
@@ -55,14 +55,10 @@ class Twins(Client):
     """
 
     def __init__(self, endpoint: str, clock: FakeClock) -> None:
+        super().__init__(real_client(endpoint))
         self.simulated = SimulatedDynamoDB(clock)
-        self._real = real_client(endpoint)
         self._turn = asyncio.Lock()
         self._tables: set[str] = set()
-
-    async def __aenter__(self) -> Self:
-        await self._real.__aenter__()
-        return self
 
     async def __aexit__(
         self,
@@ -73,7 +69,7 @@ class Twins(Client):
         if error is None:
             for table in self._tables:
                 await self.compare_items(table)
-        await self._real.__aexit__(kind, error, trace)
+        await super().__aexit__(kind, error, trace)
 
     async def call(self, operation: str, payload: Payload) -> Payload:
         async with self._turn:
@@ -82,7 +78,7 @@ class Twins(Client):
                 self._tables.add(payload["TableName"])
             if operation != "UpdateTimeToLive":
                 # Its expiry goes by the real clock, and would take away what ours has yet.
-                theirs = await _answer(self._real, operation, payload)
+                theirs = await _answer(self._client, operation, payload)
                 left, right = _seen(operation, ours, ours), _seen(operation, theirs, ours)
                 assert left == right, f"{operation} {payload}\n  ours: {left}\ntheirs: {right}"
         if isinstance(ours, ServiceError):
@@ -91,7 +87,7 @@ class Twins(Client):
 
     async def compare_items(self, table: str) -> None:
         """Compare all that is in a table."""
-        theirs = await scan(self._real, table)
+        theirs = await scan(self._client, table)
         ours = self.simulated.items(table)
         assert sorted(map(sortable, ours)) == sorted(map(sortable, theirs))
 

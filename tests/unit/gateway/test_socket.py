@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rivetless.errors import ActorError, UserError, make
+from rivetless.gateway.ends import FIRST_PAUSE, LONGEST_PAUSE
 from rivetless.gateway.limits import Limits
 from rivetless.runtime.commands import (
     ActionResult,
@@ -466,17 +467,44 @@ async def test_closed_by_the_client(world: World) -> None:
     assert world.table.deliver([event(conn_of(world), 1)]) == {conn_of(world)}
 
 
-async def test_a_close_that_cannot_be_recorded(
+async def test_an_end_that_cannot_be_told_is_told_again(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
+    world.runtime.fail(CloseConnection, make("guard.service_unavailable"))
+    for _ in range(3):
+        peer = world.socket(CONNECT)
+        await settle()
+        peer.hang_up(4001)
+        await peer.task
+    await settle()
+    ends = world.runtime.of(CloseConnection)
+    assert len(ends) == 3
+    assert caplog.text.count("is not told yet") == 3
+    for _ in range(10):
+        await world.clock.advance(LONGEST_PAUSE)
+    tried = len(world.runtime.of(CloseConnection))
+    assert tried > 2 * len(ends)
+    assert caplog.text.count("is not told yet") == 3
+    del world.runtime.answers[CloseConnection]
+    await world.clock.advance(LONGEST_PAUSE)
+    assert world.runtime.of(CloseConnection)[tried:] == ends
+    assert len(world.tasks) == 0
+
+
+async def test_ends_that_cannot_be_told_are_told_again_soon_and_then_seldom(world: World) -> None:
     world.runtime.fail(CloseConnection, make("guard.service_unavailable"))
     peer = world.socket(CONNECT)
     await settle()
     peer.hang_up()
     await peer.task
     await settle()
-
-    assert "was not recorded" in caplog.text
+    await world.clock.advance(FIRST_PAUSE)
+    assert len(world.runtime.of(CloseConnection)) == 2
+    await world.clock.advance(3600)
+    assert 120 <= len(world.runtime.of(CloseConnection)) <= 130
+    world.tasks.cancel()
+    await settle()
+    assert len(world.tasks) == 0
 
 
 async def test_an_action_goes_on_after_its_client_is_gone(world: World) -> None:
