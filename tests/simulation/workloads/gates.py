@@ -65,6 +65,10 @@ class Gate(Actor[Visits]):
         return number
 
     @action
+    async def ring(self) -> None:
+        """Ring the bell."""
+
+    @action
     async def visits(self) -> dict[str, Any]:
         """Return all of it."""
         return self.state.model_dump()
@@ -131,10 +135,13 @@ class Gates(Workload):
 
     async def passer(self, client: str) -> None:
         dice = self.dice(client)
-        porch = self.sim.client.get_or_create(Porch, "a")
-        for _ in range(dice.randint(1, 3)):
+        places: tuple[type[Gate | Porch], ...] = (Gate, Porch)
+        for _ in range(dice.randint(2, 5)):
+            place = self.sim.client.with_options(
+                self.sim.client.get_or_create(dice.choice(places), "a"), params={"socket": True}
+            )
             with suppress(ActorError, TimeoutError):
-                async with asyncio.timeout(dice.random()), self.sim.client.connect(porch) as conn:
+                async with asyncio.timeout(dice.random()), self.sim.client.connect(place) as conn:
                     await conn.actor.ring()
 
     async def check(self) -> None:

@@ -196,6 +196,7 @@ class Dying(StoreWrapper):
         raise AssertionError
 
 
+@pytest.mark.timeout(120)  # a workflow from the start for each of its commits
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
     ("kind", "breath"),
