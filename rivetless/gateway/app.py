@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -51,6 +51,7 @@ class GatewayOptions:
 
     Attributes:
         host_id: the id under which the sockets of this process are reachable.
+        secure_host: returns that id for one socket, where it can become another.
         limits: how much clients may send.
         origins: pages that may use the server; None lets all.
         admin_token: opens what concerns other people's actors; None opens it to this machine only.
@@ -60,6 +61,7 @@ class GatewayOptions:
     """
 
     host_id: str
+    secure_host: Callable[[], Awaitable[str]] | None = None
     limits: Limits = field(default_factory=Limits)
     origins: Iterable[str] | None = None
     admin_token: str | None = None
@@ -117,6 +119,7 @@ class Gateway:
             clock,
             SocketOptions(
                 host_id=options.host_id,
+                secure_host=options.secure_host,
                 limits=limits,
                 max_incoming=settings.max_incoming_message_size,
                 max_outgoing=settings.max_outgoing_message_size,

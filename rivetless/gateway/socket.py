@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from rivetless.client.sockets import Socket, SocketClosed
 from rivetless.clock import Clock, Timeout
@@ -81,6 +81,7 @@ class SocketOptions:
 
     Attributes:
         host_id: the id under which its sockets are reachable.
+        secure_host: returns that id for one socket, where it can become another.
         limits: how much clients may send.
         max_incoming: bytes a frame of a managed connection may have.
         max_outgoing: bytes an answer or event may have.
@@ -93,6 +94,7 @@ class SocketOptions:
     max_incoming: int
     max_outgoing: int
     expose: bool = False
+    secure_host: Callable[[], Awaitable[str]] | None = None
     fresh_id: Callable[[], str] = _uuid
 
 
@@ -127,11 +129,15 @@ class SocketService:
     ) -> None:
         """Serve a managed connection."""
         outbox = Outbox(socket, self._tasks, self._options.limits.backlog)
+        host_id = await self._secure_host(outbox, wire, origin)
+        if host_id is None:
+            return
+        # At once: should the id become another, the table's sockets are closed.
         live = self._table.add(self._options.fresh_id(), outbox, wire)
         actor_id: str | None = None
         code = 1006
         try:
-            info = await self._open(live, target, "events", origin)
+            info = await self._open(live, host_id, target, "events", origin)
             if info is None:
                 return
             actor_id = info.actor_id
@@ -153,13 +159,16 @@ class SocketService:
     async def serve_raw(self, socket: Socket, target: Target, origin: Origin) -> None:
         """Serve a raw WebSocket."""
         outbox = Outbox(socket, self._tasks, self._options.limits.backlog)
+        host_id = await self._secure_host(outbox, None, origin)
+        if host_id is None:
+            return
         live = self._table.add(self._options.fresh_id(), outbox, None)
         actor_id: str | None = None
         code = 1006
         try:
             # There is no Init to wait for: what ``on_websocket`` sends may go at once.
             outbox.open()
-            info = await self._open(live, target, "raw", origin)
+            info = await self._open(live, host_id, target, "raw", origin)
             if info is None:
                 return
             actor_id = info.actor_id
@@ -167,29 +176,45 @@ class SocketService:
         finally:
             self._end(live, actor_id, code)
 
+    async def _secure_host(self, outbox: Outbox, wire: Wire | None, origin: Origin) -> str | None:
+        """Return the id that the socket is written down under; None if it had to be closed."""
+        secure = self._options.secure_host
+        if secure is None:
+            return self._options.host_id
+        try:
+            return await secure()
+        except Exception as failure:
+            await self._refuse(outbox, wire, origin, failure)
+            return None
+
     async def _open(
-        self, live: LiveSocket, target: Target, kind: str, origin: Origin
+        self, live: LiveSocket, host_id: str, target: Target, kind: str, origin: Origin
     ) -> ActorInfo | None:
         """Open the connection; None if that failed, with the socket closed."""
-        command = OpenConnection(target, live.conn_id, kind, self._options.host_id, origin)
+        command = OpenConnection(target, live.conn_id, kind, host_id, origin)
         try:
             info: ActorInfo = await self._dispatcher.dispatch(command)
         except Exception as failure:
-            if not isinstance(failure, ActorError):
-                _log.exception("a connection could not be opened")
-            error = public_error(failure, expose=self._options.expose)
-            reason = error.name
-            if not is_refusal(error):
-                reason = f"{reason}#{origin.ray_id}"
-            elif live.wire is not None:
-                # The actor is left out: there is no connection to it.
-                frame = ErrorFrame(error.group, error.code, error.message, error.metadata)
-                live.outbox.open(live.wire.frame(frame))
-                if error.group == "rivetkit":
-                    reason = "actor.init_error"
-            await self._close(live.outbox, 1011, reason)
+            await self._refuse(live.outbox, live.wire, origin, failure)
             return None
         return info
+
+    async def _refuse(
+        self, outbox: Outbox, wire: Wire | None, origin: Origin, failure: Exception
+    ) -> None:
+        if not isinstance(failure, ActorError):
+            _log.error("a connection could not be opened", exc_info=failure)
+        error = public_error(failure, expose=self._options.expose)
+        reason = error.name
+        if not is_refusal(error):
+            reason = f"{reason}#{origin.ray_id}"
+        elif wire is not None:
+            # The actor is left out: there is no connection to it.
+            frame = ErrorFrame(error.group, error.code, error.message, error.metadata)
+            outbox.open(wire.frame(frame))
+            if error.group == "rivetkit":
+                reason = "actor.init_error"
+        await self._close(outbox, 1011, reason)
 
     async def _listen(self, socket: Socket, outbox: Outbox, handler: FrameHandler) -> int:
         """Read frames until the socket closes; returns the close code."""

@@ -43,8 +43,8 @@ class Gossip(Neighbours):
 
     @property
     def name(self) -> str:
-        """This host's id, once the others know it."""
-        return self._peers.host_id if self._peers.announced else ""
+        """This host's id. Others who hear of it before it is announced take it for alive."""
+        return self._peers.host_id
 
     async def greet(self) -> None:
         """Make this host known to those that are there already, so that they give it hints.
@@ -87,7 +87,7 @@ class Gossip(Neighbours):
 
     def tell(self, hints: Sequence[Hint]) -> None:
         """Send hints to all other hosts."""
-        if not self._peers.announced:
+        if not self._peers.own.reachable:
             return
         others = self._peers.others
         for host_id in others:

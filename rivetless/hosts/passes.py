@@ -32,11 +32,14 @@ class Passes:
         secret: shared by all processes.
         host_id: of this process.
         clock: tells what has expired.
+
+    Attributes:
+        host_id: as given; it may become another.
     """
 
     def __init__(self, secret: bytes, host_id: str, clock: Clock) -> None:
         self._secret = secret
-        self._host_id = host_id
+        self.host_id = host_id
         self._clock = clock
         self._numbers = count(1)
         self._senders: dict[str, _Window] = {}
@@ -55,7 +58,7 @@ class Passes:
             self._secret,
             "connections",
             (audience, method, path, digest),
-            nonce=f"{self._host_id}-{next(self._numbers)}",
+            nonce=f"{self.host_id}-{next(self._numbers)}",
             expires_at=self._clock.now() + TTL,
         )
         return [("authorization", _SCHEME + token), (BODY_HEADER, digest)]
@@ -72,7 +75,7 @@ class Passes:
             self._secret,
             authorization[len(_SCHEME) :],
             "connections",
-            (self._host_id, method, path, digest),
+            (self.host_id, method, path, digest),
             now=now,
             max_ttl=2 * TTL,
         )

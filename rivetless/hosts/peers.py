@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from rivetless.clock import Clock, Timeout, sleep
 from rivetless.errors import ActorError
 from rivetless.gateway.outbox import Tasks
+from rivetless.hosts.announcement import HEARTBEAT, Announcement
 from rivetless.hosts.envelopes import read_gone, write_pushes
 from rivetless.hosts.links import LinkError, Links
 from rivetless.hosts.ordering import Sequencer
@@ -20,18 +21,9 @@ from rivetless.hosts.places import is_loopback
 from rivetless.runtime.ports import Push
 from rivetless.store.base import Host, Store, StoreError
 
-__all__ = ["HEARTBEAT", "LIFETIME", "Peers"]
-
-HEARTBEAT: Final = 10.0
-"""Seconds between two heartbeats of a host."""
-
-LIFETIME: Final = 30.0
-"""Seconds after which a host that gave none counts as dead."""
+__all__ = ["Peers"]
 
 _PATIENCE: Final = 1.0
-_PARTING: Final = 5.0
-"""Seconds that a host which has left is still written down as alive."""
-
 _JOINING: Final = 6
 _MAX_WAITING: Final = 10_000
 _MAX_BATCH: Final = 256
@@ -48,11 +40,14 @@ class Peers:
     Args:
         store: where hosts announce themselves.
         sequencer: delivers to the sockets of this process.
-        host_id: of this process.
+        host_id: of this process, as long as it does not have to take another.
         clock: all time comes from it.
         links: carries requests.
+        lapsed: told that the process has another id: heartbeats came too late, so that others may
+            have taken it for dead and closed its connections. All sockets have to be closed.
 
     Attributes:
+        own: how this process is written down.
         place: what loopback addresses mean here (``places``); empty if that is not known.
     """
 
@@ -64,9 +59,11 @@ class Peers:
         host_id: str,
         clock: Clock,
         links: Links,
+        lapsed: Callable[[], None] | None = None,
     ) -> None:
-        self.host_id = host_id
+        self.own = Announcement(store, host_id, clock, self._become_another)
         self.place = ""
+        self._lapsed = lapsed
         self._store = store
         self._sequencer = sequencer
         self._clock = clock
@@ -76,8 +73,11 @@ class Peers:
         self._hosts: dict[str, Host] = {}
         self._read_at = float("-inf")
         self._lanes: dict[str, _Lane] = {}
-        self._url: str | None = None
-        self._alive_until = float("inf")
+
+    @property
+    def host_id(self) -> str:
+        """The present id of this process."""
+        return self.own.id
 
     def trust(self, passes: Passes) -> None:
         """Talk to the others from now on, who know the same secret."""
@@ -90,7 +90,7 @@ class Peers:
 
         An answer that takes long is not waited for, so that one slow host holds no actor up.
         """
-        if host == self.host_id:
+        if self.own.owns(host):
             return await self._sequencer.local(pushes)
         if self._passes is None:
             return frozenset()
@@ -145,8 +145,10 @@ class Peers:
             StoreError: nobody knows where it is.
         """
         host = self._hosts.get(host_id) or await self._look_up(host_id)
-        if host is None:
+        if host is None or host.over:
             raise LinkError("it is not there any more")
+        if not host.url:
+            raise LinkError("it has no listener")
         # One who knows no secret finds out at least whether anybody listens.
         headers = [] if self._passes is None else self._passes.sign(host_id, "POST", path, body)
         headers.append(("content-type", content_type))
@@ -158,10 +160,10 @@ class Peers:
 
     @property
     def others(self) -> list[str]:
-        """Ids of the other hosts, as far as this one has heard of them."""
-        now = self._clock.now()
-        hosts = self._hosts.values()
-        return [h.id for h in hosts if h.id != self.host_id and h.expires_at > now]
+        """Ids of the other hosts that can be spoken to, as far as this one has heard of them."""
+        now, owns = self._clock.now(), self.own.owns
+        alive = (h for h in self._hosts.values() if h.expires_at > now and not owns(h.id))
+        return [host.id for host in alive if host.url and not host.over]
 
     def is_near(self, host_id: str) -> bool:
         """Whether a host's address leads there from here too: it is a loopback address, and one
@@ -169,11 +171,6 @@ class Peers:
         """
         host = self._hosts.get(host_id)
         return host is not None and self.place != "" and urlsplit(host.url).fragment == self.place
-
-    @property
-    def announced(self) -> bool:
-        """Whether the others know of this one."""
-        return self._url is not None and self._alive_until != float("inf")
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Begin something that is waited for at the end; it handles its own failures."""
@@ -198,61 +195,42 @@ class Peers:
     # -- being there ------------------------------------------------------------------------------
 
     async def announce(self, url: str) -> None:
-        """Make this process known to the others, under the URL of its listener."""
-        self._url = url
-        until = self._clock.now() + LIFETIME
+        """Make this process known to the others, under the URL of its listener, if it has one."""
         if self.place and is_loopback(url):
             url = f"{url}#{self.place}"
-        await self._store.announce(Host(self.host_id, url, until))
-        self._alive_until = until
+        await self.own.begin(url)
 
     async def join(self, url: str) -> None:
         """Announce for the first time; again while the store cannot take it, for some seconds.
 
-        Sockets wait for it, since nobody would find the connections of a host that died unknown.
-        What is not announced by then is so by a heartbeat.
+        What is not announced by then is so by a heartbeat, or for a socket that has to be taken in.
         """
         for attempt in range(_JOINING):
             try:
                 return await self.announce(url)
-            except StoreError:
+            except (StoreError, TimeoutError):
                 _log.warning("this host could not be announced yet", exc_info=True)
                 await sleep(self._clock, 0.1 * 2.0**attempt)
 
-    async def withdraw(self) -> None:
-        """Say that this process is gone; its sockets must be closed already.
+    def _become_another(self) -> None:
+        if self._passes is not None:
+            self._passes.host_id = self.host_id
+        if self._lapsed is not None:
+            self._lapsed()
 
-        It stays written down, as one that is over: connections whose ends did not get to the store,
-        or whose beginnings get there late, are found by it.
-        """
-        if self._url is not None:
-            url, self._url = self._url, None
-            until = 0.0
-            while until <= self._clock.now():  # what has expired when it gets there removes it
-                until = self._clock.now() + _PARTING
-                await self._store.announce(Host(self.host_id, url, until))
-
-    async def beat(self, lapsed: Callable[[], None]) -> None:
-        """Give heartbeats until cancelled.
-
-        Args:
-            lapsed: told when they came too late, so that others may have taken this process for
-                dead and dropped its connections: it was frozen, or the store was away.
-        """
+    async def beat(self) -> None:
+        """Give heartbeats until cancelled."""
         while True:
             await sleep(self._clock, HEARTBEAT)
             try:
-                if self._clock.now() >= self._alive_until:
-                    lapsed()
-                if self._url is not None:
-                    await self.announce(self._url)
+                await self.own.renew()
                 self._sequencer.prune()
                 await self.read_hosts()
                 for host_id in [h for h, lane in self._lanes.items() if lane.idle]:
                     if host_id not in self._hosts:
                         del self._lanes[host_id]
             except Exception:
-                # The next one may work; two in a row may fail before anybody takes us for dead.
+                # The next one may work; one may fail before others could take us for dead.
                 _log.warning("a heartbeat failed", exc_info=True)
 
     async def aclose(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rivetless.clock import Clock, Timeout
@@ -88,6 +89,7 @@ class Process:
             host_id=options.gateway.host_id,
             clock=clock,
             links=HttpLinks(clock),
+            lapsed=self._lapsed,
         )
         self._gossip = Gossip(self._peers, clock)
         self._listener: Listener | None = None
@@ -107,7 +109,7 @@ class Process:
             table=self._table,
             tasks=self._tasks,
             clock=clock,
-            options=options.gateway,
+            options=replace(options.gateway, secure_host=self._peers.own.secure),
         )
         self.peering: asyncio.Task[None] | None = None
 
@@ -133,6 +135,20 @@ class Process:
 
     async def _join(self) -> None:
         try:
+            url = await self._listen()
+            # Without a listener too: it is found then when it is dead.
+            await self._peers.join(url)
+            self._beating = asyncio.get_running_loop().create_task(self._peers.beat())
+            if url:
+                await self._gossip.greet()
+        except Exception:
+            _log.warning("the other processes do not know of this one yet", exc_info=True)
+        finally:
+            self.peering = None
+
+    async def _listen(self) -> str:
+        """Begin to listen for others, and return where; empty if that is not possible."""
+        try:
             self._peers.place = await asyncio.to_thread(find_place)
             secret = await asyncio.to_thread(self._options.find_secret)
             if secret is None:
@@ -140,14 +156,13 @@ class Process:
                     "No secret: other processes cannot reach the sockets of this one. "
                     "Give all of them the same RIVETLESS_SECRET."
                 )
-            else:
-                await self._listen(secret)
+                return ""
+            return await self._listen_with(secret)
         except Exception:
             _log.exception("other processes cannot reach the sockets of this one")
-        finally:
-            self.peering = None
+            return ""
 
-    async def _listen(self, secret: bytes) -> None:
+    async def _listen_with(self, secret: bytes) -> str:
         from rivetless.hosts.listener import ConnectionsApp, Listener
         from rivetless.hosts.passes import Passes
 
@@ -163,16 +178,14 @@ class Process:
         )
         url = await listener.start()
         self._listener = listener
-        await self._peers.join(url)
-        self._beating = asyncio.get_running_loop().create_task(self._peers.beat(self._lapsed))
-        await self._gossip.greet()
+        return url
 
     def _hear(self, sender: str, hints: Sequence[Hint]) -> None:
         self._gossip.heard(sender)
         self.runtime.hints.hear(hints)
 
     def _lapsed(self) -> None:
-        """Let clients connect anew: their connections may have been dropped in the meantime."""
+        """Let clients connect anew: their connections may have been closed in the meantime."""
         if len(self._table):
             _log.warning("heartbeats came too late; closing %d sockets", len(self._table))
             self.hang_up()
@@ -200,9 +213,9 @@ class Process:
                     await self._beating
             await self.runtime.aclose()
             try:
-                await self._peers.withdraw()
+                await self._peers.own.end()
             except Exception:
-                _log.warning("this host could not be withdrawn; it will expire", exc_info=True)
+                _log.warning("this host's end was not written down; it will expire", exc_info=True)
             await self._peers.aclose()
             if self._listener is not None:
                 await self._listener.stop()

@@ -281,8 +281,7 @@ class Connections:
             changes = Changes(commit_id, deletes=records.subscription_keys(event, conn_id))
             await runtime.commit_loose(actor_id, changes)
             return
-        if conn.host is None:
-            return
+        assert conn.host is not None, "only calls have connections without a host"
         written = records.subscription_records(event, conn_id, conn.host)
         guarded = declared is not None and declared.can_subscribe is not None
         if not guarded and self._has_listened(actor_id):
@@ -388,23 +387,60 @@ class Connections:
             await self._drop(actor_id, deletes)
             return
         hook = "on_websocket_close" if conn.kind == "raw" else "on_disconnect"
-        if not definition.hooks & {hook, "on_disconnect"}:
+        hooked = bool(definition.hooks & {hook, "on_disconnect"})
+        if not hooked and definition.conn_state is None:
             changes = Changes(runtime.fresh_commit_id(), deletes=deletes)
             await runtime.commit_loose(actor_id, changes)
             return
+        try:
+            await self._end(definition, conn, target, deletes, command.code if hooked else None)
+        except StoreError:
+            raise
+        except errors.ActorError as error:
+            if says_nothing(error):
+                raise  # the hook may not have run yet
+            # The hook failed; the connection is gone all the same.
+            if error.name == "actor.not_found":
+                return
+            runtime.log.warning("on_disconnect of %s failed: %s", definition.name, error)
+        except Exception:
+            runtime.log.exception("on_disconnect of %s failed", definition.name)
+        else:
+            return
+        if definition.conn_state is not None:
+            try:
+                return await self._end(definition, conn, target, deletes, None)
+            except Exception:
+                runtime.log.warning("%s cannot be woken", definition.name, exc_info=True)
+        await self._drop(actor_id, deletes)
+
+    async def _end(
+        self,
+        definition: ActorDefinition,
+        conn: ConnInfo,
+        target: ById,
+        deletes: tuple[RecordKey, ...],
+        code: int | None,
+    ) -> None:
+        """Remove a connection in a turn, and with a close code run its hooks in it."""
+        runtime = self._runtime
 
         async def body(turn: ActorTurn) -> None:
-            if not await self._is_open(turn, conn_id):
+            if not await self._is_open(turn, conn.id):
                 return  # somebody else was faster, and ran the hooks
-            await self.prepare(turn, conn)
+            # Whoever has read its state, and may write it, is to learn that it is gone.
+            turn.touch = definition.conn_state is not None
             turn.deletes.extend(deletes)
             turn.presence.visible = False
+            if code is None:
+                return
+            await self.prepare(turn, conn)
             if conn.kind == "raw" and "on_websocket_close" in definition.hooks:
-                closed = turn.actor.on_websocket_close(turn.raw_face(conn), command.code)
+                closed = turn.actor.on_websocket_close(turn.raw_face(conn), code)
                 await runtime.lifecycle.hook("on_websocket_close", timeout, closed)
             await self.disconnect(turn, conn)
             # Two processes may get here at once. What others see of it goes out once.
-            turn.touch = bool(turn.effects)
+            turn.touch = turn.touch or bool(turn.effects)
 
         timeout = definition.options.on_connect_timeout
         job = Job(
@@ -416,22 +452,9 @@ class Connections:
             origin=NOWHERE,
             conn=conn,
             request=conn.request,
-            turn_id=digest("disconnect", conn.id),
+            turn_id=digest("forget" if code is None else "disconnect", conn.id),
         )
-        try:
-            await runtime.execution.run(target, job)
-        except StoreError:
-            raise
-        except errors.ActorError as error:
-            if says_nothing(error):
-                raise  # the hook may not have run yet
-            # The hook failed; the connection is gone all the same.
-            if error.name != "actor.not_found":
-                runtime.log.warning("on_disconnect of %s failed: %s", definition.name, error)
-                await self._drop(actor_id, deletes)
-        except Exception:
-            runtime.log.exception("on_disconnect of %s failed", definition.name)
-            await self._drop(actor_id, deletes)
+        await runtime.execution.run(target, job)
 
     async def _drop(self, actor_id: str, deletes: tuple[RecordKey, ...]) -> None:
         try:

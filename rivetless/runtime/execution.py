@@ -113,8 +113,10 @@ class Execution:
         job.created = False
         await self.enter(cell, target, job)
         base, actor_id = cell.snapshot(), cell.actor_id
-        if job.origin.call_key is not None:
-            stored = await replies.find(self._runtime.store, self._runtime.clock, cell, job)
+        key = job.origin.call_key
+        if key is not None:
+            store, clock = self._runtime.store, self._runtime.clock
+            stored = await replies.find(store, clock, cell, key, job.check)
             if stored is not None:
                 await cell.durable(base)
                 return ActionResult(replies.decode(stored), actor_id, cell.address.key)

@@ -90,12 +90,21 @@ def conn_state_record(conn_id: str, state: bytes) -> Record:
 
 
 def subscription_records(event: str, conn_id: str, host: str) -> tuple[Record, Record]:
-    """Write down that a connection listens to an event."""
+    """Write down that a connection listens to an event.
+
+    Written late, it may be all that there is of a connection: it is found by its host, too.
+    """
     by_event, by_connection = subscription_keys(event, conn_id)
+    finder = None if host in STANDING else host
     return (
         Record(by_event.collection, by_event.key, host.encode()),
-        Record(by_connection.collection, by_connection.key, b""),
+        Record(by_connection.collection, by_connection.key, b"", host=finder),
     )
+
+
+def connection_of(record: Record) -> str:
+    """Return the id of the connection that a host's record is about."""
+    return record.key.partition(b"\0")[0].decode()
 
 
 def subscription_keys(event: str, conn_id: str) -> tuple[RecordKey, RecordKey]:

@@ -116,16 +116,20 @@ def _is_outdated(key: str, later: tuple[Reply, ...]) -> bool:
     return sum(other.key.startswith(lane) for other in later) >= FRAMES_TOGETHER
 
 
-async def find(store: Store, clock: Clock, cell: Cell, job: Job) -> bytes | None:
-    """Look for the stored answer of the job's call, be it durable or about to be.
+async def find(store: Store, clock: Clock, cell: Cell, key: str, check: str) -> bytes | None:
+    """Look for the stored answer of a call, be it durable or about to be.
+
+    Args:
+        store: where it would be.
+        clock: tells what has expired.
+        cell: the actor.
+        key: of the call.
+        check: hash of what it asks for.
 
     Raises:
         ActorError: ``actor.idempotency_mismatch`` if the key was used for another call;
             ``actor.interrupted`` if the call made a checkpoint and never ended.
     """
-    key = job.origin.call_key
-    if key is None:
-        return None
     found: tuple[str, bytes] | None = None
     for reply in reversed(cell.replies):
         if reply.key == key and reply.expires_at > clock.now():
@@ -138,7 +142,7 @@ async def find(store: Store, clock: Clock, cell: Cell, job: Job) -> bytes | None
             found = record.data[1 : size + 1].decode(), record.data[size + 1 :]
     if found is None:
         return None
-    if found[0] != job.check:
+    if found[0] != check:
         raise errors.make("actor.idempotency_mismatch")
     if found[1] == STARTED:
         raise errors.make("actor.interrupted", {"reason": "the first attempt did not end"})

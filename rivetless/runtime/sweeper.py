@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from rivetless.clock import Timer
 from rivetless.errors import ActorError
 from rivetless.runtime.commands import CloseConnection
-from rivetless.store.base import Host, NewerFormat, StoreError
+from rivetless.runtime.records import connection_of
+from rivetless.store.base import DRAINED_FOR, Host, NewerFormat, StoreError
 
 if TYPE_CHECKING:
     from rivetless.runtime.runtime import Runtime
@@ -25,8 +26,8 @@ BATCH: Final = 100
 MARGIN: Final = 1.0
 """Seconds before a deadline at which a pass ends."""
 
-LATE: Final = 30.0
-"""Seconds after which nothing arrives any more that a process has sent before it died."""
+LATE: Final = DRAINED_FOR
+"""Seconds after which nothing arrives any more that a host has sent before it died."""
 
 ABNORMAL: Final = 1006
 """The close code of a socket that ended without one."""
@@ -101,16 +102,19 @@ class Sweeper:
                 runtime.alarms.ring(ring)
 
     async def _reap(self) -> None:
-        """Close the connections of hosts whose heartbeat has stopped."""
+        """Close the connections of hosts whose heartbeat has stopped, for good: see ``Host``."""
         runtime = self._runtime
         now = runtime.clock.now()
         for host in await runtime.store.hosts():
-            if host.expires_at > now:
+            if host.expires_at > now and not host.over:
                 continue
             left = await runtime.store.hosted(host.id, limit=BATCH)
-            for actor_id, record in left:
-                command = CloseConnection(actor_id, record.key.decode(), ABNORMAL)
-                await runtime.connections.close(command)
+            # More than one record may be left of a connection, or one that came late.
+            for actor_id, conn_id in dict.fromkeys((id, connection_of(rec)) for id, rec in left):
+                try:
+                    await runtime.connections.close(CloseConnection(actor_id, conn_id, ABNORMAL))
+                except ActorError as error:
+                    # The next pass tries again; this one goes on with those of other actors.
+                    runtime.log.warning("connection %s was not reaped: %s", conn_id, error)
             if not left and host.expires_at + LATE <= now:
-                # Nothing is left of it: one that has expired already is removed by its heartbeat.
                 await runtime.store.announce(Host(host.id, host.url, expires_at=0.0))

@@ -344,19 +344,30 @@ class Capabilities:
     max_commit_bytes: int = 64 * 1024 * 1024
 
 
+OVER: Final = "over:"
+"""Stands for the URL of a host that is over, however long it is written down."""
+
+
 @frozen
 class Host:
     """A process that holds sockets, known to the others by its heartbeat.
 
+    Whoever counts as dead has ended for good: a process that comes back has another id.
+
     Attributes:
-        id: unique for the life of the process.
-        url: base URL of its private listener.
+        id: unique; a process has one at a time.
+        url: base URL of its private listener; empty if it has none, ``OVER`` if it is over.
         expires_at: Unix seconds after which it counts as dead.
     """
 
     id: str
     url: str
     expires_at: float
+
+    @property
+    def over(self) -> bool:
+        """Whether it has said itself that it holds no sockets any more."""
+        return self.url == OVER
 
 
 @frozen
@@ -574,7 +585,10 @@ class Store(Protocol):
 
     @abstractmethod
     async def announce(self, host: Host) -> None:
-        """Write a host's heartbeat; one that has expired already removes it."""
+        """Write a host's heartbeat, unless one that holds longer is there: it came before this one.
+
+        One with ``expires_at`` 0 removes what there is.
+        """
 
     @abstractmethod
     async def hosts(self) -> Sequence[Host]:

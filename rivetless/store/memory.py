@@ -274,9 +274,10 @@ class MemoryStore(Store):
 
     async def announce(self, host: Host) -> None:
         self._check_open()
-        if host.expires_at <= self._clock.now():
+        known = self._hosts.get(host.id)
+        if host.expires_at <= 0:
             self._hosts.pop(host.id, None)
-        else:
+        elif known is None or known.expires_at <= host.expires_at:
             self._hosts[host.id] = host
 
     async def hosts(self) -> Sequence[Host]:

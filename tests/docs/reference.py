@@ -302,7 +302,7 @@ def fixed_limits() -> str:
     from rivetless import keys
     from rivetless.actor import cadence, cron
     from rivetless.gateway import management, metadata
-    from rivetless.hosts import listener, local, peers
+    from rivetless.hosts import announcement, listener, local
     from rivetless.hosts.aws_lambda import http
     from rivetless.runtime import claim, dead, outbox, outgoings, schedules, waking
 
@@ -405,7 +405,7 @@ def fixed_limits() -> str:
         ("batch of pushes between processes", _bytes(listener.MAX_BATCH_BYTES), ""),
         (
             "heartbeat of a process; silence that means death",
-            f"{peers.HEARTBEAT:g} s; {peers.LIFETIME:g} s",
+            f"{announcement.HEARTBEAT:g} s; {announcement.LIFETIME:g} s",
             "",
         ),
         (

@@ -20,6 +20,11 @@ SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (
     ("inboxes", "memory", 747),
     ("inboxes", "memory", 1668),
     ("sagas", "memory", 2043),
+    ("listeners", "memory", 347),
+    ("listeners", "memory", 421),
+    ("rooms", "memory", 120),
+    ("rooms", "memory", 394),
+    ("rooms", "memory", 765),
 )
 """Workload, kind of store, seed."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -431,11 +432,19 @@ class DynamoDBStore(Store):
                 "TableName": self._table,
                 "ReturnConsumedCapacity": "TOTAL",
             }
-            if host.expires_at > self._clock.now():
-                await self._caller.call("PutItem", payload | {"Item": item}, repeatable=True)
-            else:
+            if host.expires_at <= 0:
                 key = {name: item[name] for name in (table.PK, table.SK)}
                 await self._caller.call("DeleteItem", payload | {"Key": key}, repeatable=True)
+                return
+            expires = table.EXPIRES
+            payload |= {
+                "Item": item,
+                "ConditionExpression": f"attribute_not_exists({expires}) OR {expires} <= :e",
+                "ExpressionAttributeValues": {":e": item[expires]},
+            }
+            # Refused, there is a later one.
+            with suppress(ConditionFailed):
+                await self._caller.call("PutItem", payload, repeatable=True)
 
     async def hosts(self) -> Sequence[Host]:
         async with self._call():

@@ -284,8 +284,7 @@ class SQLiteStore(Store):
         return await self._writer.write(lambda db: writes.drain(db, actor_id, limit, now))
 
     async def announce(self, host: Host) -> None:
-        now = self._clock.now()
-        await self._writer.write(lambda db: writes.announce(db, host, now))
+        await self._writer.write(lambda db: writes.announce(db, host))
 
     async def hosts(self) -> Sequence[Host]:
         return await self._read(reads.hosts)

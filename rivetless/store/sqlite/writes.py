@@ -93,7 +93,11 @@ _NOTE_DRAINED: Final = "INSERT OR REPLACE INTO drained (id, until) VALUES (?, ?)
 _FORGET_DRAINED: Final = """
     DELETE FROM drained WHERE id IN (SELECT id FROM drained WHERE until <= ? LIMIT ?)
 """
-_PUT_HOST: Final = "INSERT OR REPLACE INTO hosts (id, url, expires_at) VALUES (?, ?, ?)"
+_PUT_HOST: Final = """
+    INSERT INTO hosts (id, url, expires_at) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET url = excluded.url, expires_at = excluded.expires_at
+    WHERE hosts.expires_at <= excluded.expires_at
+"""
 _DELETE_HOST: Final = "DELETE FROM hosts WHERE id = ?"
 _PURGE: Final = """
     DELETE FROM records WHERE rowid IN (SELECT rowid FROM records WHERE expires_at <= ? LIMIT ?)
@@ -268,9 +272,9 @@ def drain(db: Database, actor_id: str, limit: int, now: float) -> bool:
     return True
 
 
-def announce(db: Database, host: Host, now: float) -> None:
+def announce(db: Database, host: Host) -> None:
     """Write a host's heartbeat, or remove it."""
-    if host.expires_at <= now:
+    if host.expires_at <= 0:
         db.execute(_DELETE_HOST, (host.id,))
     else:
         db.execute(_PUT_HOST, (host.id, host.url, host.expires_at))

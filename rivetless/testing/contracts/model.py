@@ -225,9 +225,9 @@ class StoreMachine(RuleBasedStateMachine):
         made = Changes(commit_id(), outbox_clear=() if head is None else tuple(head.outbox))
         self.both(lambda store: store.commit(actor, made, expected=None))
 
-    @rule(host=strategies.hosts, port=st.integers(1, 3), at=strategies.times)
+    @rule(host=strategies.hosts, port=st.integers(1, 3), at=st.just(0.0) | strategies.times)
     def announce(self, host: str, port: int, at: float) -> None:
-        """Write a heartbeat."""
+        """Write a heartbeat, or take a host away."""
         self.both(lambda store: store.announce(Host(host, f"http://127.0.0.1:{port}", at)))
 
     @rule(half_seconds=st.integers(0, 20))

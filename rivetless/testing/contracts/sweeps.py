@@ -8,6 +8,7 @@ import pytest
 
 from rivetless.store.base import (
     DRAINED_FOR,
+    OVER,
     Collection,
     Conflict,
     Creation,
@@ -257,9 +258,30 @@ class SweepContract(Contract):
         await store.announce(host)
         clock.jump(100)
         assert await store.hosts() == [host]
-        await store.announce(Host("h1", "", clock.now()))
+        await store.announce(Host("h1", "", 0.0))
         assert await store.hosts() == []
         await store.announce(Host("unknown", "", 0.0))
+        assert await store.hosts() == []
+
+    async def test_a_heartbeat_that_comes_late_takes_nothing_back(
+        self, store: Store, other: Store, clock: FakeClock
+    ) -> None:
+        first = Host("h1", "http://127.0.0.1:1", clock.now() + 10)
+        second = Host("h1", "http://127.0.0.1:1", clock.now() + 20)
+        over = Host("h1", OVER, clock.now() + 20)
+        await store.announce(second)
+        await other.announce(first)
+        assert await store.hosts() == [second]
+        clock.jump(15)
+        await other.announce(first)  # it has expired meanwhile, and removes nothing either
+        assert await store.hosts() == [second]
+        await other.announce(over)
+        assert await store.hosts() == [over]
+        assert [host.over for host in (second, over)] == [False, True]
+        await store.announce(Host("h1", "", 0.0))
+        await store.announce(first)  # what comes late to nobody is late all the same
+        assert await other.hosts() == [first]
+        await store.announce(Host("h1", "", 0.0))
         assert await store.hosts() == []
 
 

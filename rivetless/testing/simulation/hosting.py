@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, MutableMapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rivetless.client.sockets import Socket
@@ -96,12 +96,18 @@ class Hosting:
         sequencer = Sequencer(self._table.deliver, process.clock)
         passes = Passes(_SECRET, host_id, process.clock)
         self.peers: Final = Peers(
-            store, sequencer, host_id=host_id, clock=process.clock, links=_Links(world, process)
+            store,
+            sequencer,
+            host_id=host_id,
+            clock=process.clock,
+            links=_Links(world, process),
+            lapsed=self._hang_up,
         )
         self.peers.trust(passes)
         self.gossip: Final = Gossip(self.peers, process.clock)
         self._app = ConnectionsApp(self._table, sequencer, passes, self._hear)
-        self._options = options_for(host_id, world.choices.random(f"{process.name} sockets"))
+        rng = world.choices.random(f"{process.name} sockets")
+        self._options = replace(options_for(host_id, rng), secure_host=self.peers.own.secure)
         self._joined = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
         self._service: SocketService | None = None
@@ -121,7 +127,7 @@ class Hosting:
         await self.peers.join(self._url)
         self._joined.set()
         greeting = self._process.spawn(self._greet())
-        await self.peers.beat(partial(self._table.close_all, 1011, "ws.going_away"))
+        await self.peers.beat()
         await greeting
 
     async def _greet(self) -> None:
@@ -133,6 +139,9 @@ class Hosting:
     def _hear(self, sender: str, hints: Sequence[Hint]) -> None:
         self.gossip.heard(sender)
         self._process.runtime.hints.hear(hints)
+
+    def _hang_up(self) -> None:
+        self._table.close_all(1011, "ws.going_away")
 
     async def serve(self, socket: Socket, target: Target, origin: Origin, *, raw: bool) -> None:
         """Serve a socket until it closes."""
@@ -166,7 +175,7 @@ class Hosting:
 
     async def stop(self) -> None:
         """End as a process does that is asked to."""
-        self._table.close_all(1011, "ws.going_away")
+        self._hang_up()
         try:
             await within(self._process.clock, 10.0, self._tasks.finish())
         except TimeoutError:
@@ -177,7 +186,7 @@ class Hosting:
     async def leave(self) -> None:
         """Tell the others that this process is gone."""
         try:
-            await self.peers.withdraw()
+            await self.peers.own.end()
         except Exception:
             return  # it expires
         await self.peers.aclose()

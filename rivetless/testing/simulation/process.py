@@ -118,6 +118,11 @@ class Process:
             self._front.begin(self, self.runtime, self._definitions)
 
     @property
+    def host_id(self) -> str:
+        """The id under which it holds sockets at present; empty where others hold them."""
+        return "" if self._hosting is None else self._hosting.peers.host_id
+
+    @property
     def alive(self) -> bool:
         """Whether it has not died."""
         return not self.vitality.dead

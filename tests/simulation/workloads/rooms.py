@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from rivetless import Actor, ActorError, Conn, Event, Queue, action
 from rivetless.client.connection import Connection
+from rivetless.runtime.sweeper import INTERVAL, LATE
 from rivetless.store.base import Collection, Record
 from rivetless.testing.simulation import Simulation
 from rivetless.testing.simulation.checkers import events, queues
@@ -36,8 +37,13 @@ HARMLESS: Final = frozenset(
 REAPED: Final = 25.0
 """Seconds after calm in which the connections of all hosts that died are closed."""
 
-UNKNOWN_HOSTS: Final = frozenset({Fault.OUTAGE, Fault.LATE})
-"""What can keep it from the store for long that there is a host, or was one."""
+OF_CONNECTIONS: Final = (
+    Collection.CONNECTION,
+    Collection.CONN_STATE,
+    Collection.SUBSCRIPTION,
+    Collection.LISTENING,
+)
+"""What is written down of connections, and goes with them."""
 
 LASTING: Final = 40.0
 """Seconds that whoever speaks pauses at most, where faults last long."""
@@ -194,6 +200,8 @@ class Rooms(Workload):
         kinds: one of which it is in each seed.
         staying: the part of all seeds in which it is looked who has ended, and who listens then.
         lasting: the part in which faults last long enough for hosts to count as dead.
+        forgetting: the part of those that it is looked at in which it is waited until none of the
+            processes that ended is known any more.
         letters: the part of what is said that is sent, where it can be.
         speakers: how many speak without a connection.
     """
@@ -203,6 +211,7 @@ class Rooms(Workload):
     kinds: ClassVar[Sequence[type[Place[Any]]]] = (Room, Room, Hall, Porch)
     staying: ClassVar = 0.3
     lasting: ClassVar = 0.05
+    forgetting: ClassVar = 0.2
     letters: ClassVar = 0.2
     speakers: ClassVar = 1
 
@@ -212,6 +221,7 @@ class Rooms(Workload):
         self.room: type[Place[Any]] = dice.choice(self.kinds)
         self.stays = dice.random() < self.staying
         self.lasts = dice.random() < self.lasting
+        self.forgets = dice.random() < self.forgetting
 
     def programs(self) -> Iterable[Program]:
         for n in range(self.speakers):
@@ -308,6 +318,9 @@ class Rooms(Workload):
             await self.pause(REAPED)
             await self._listen_in_peace()
             await self._find_ended()
+            if self.forgets:
+                await self.pause(LATE + INTERVAL)
+                await self._find_forgotten()
 
     def _told(self, key: str) -> list[EventSeen]:
         seen = self.sim.history.events
@@ -331,24 +344,27 @@ class Rooms(Workload):
 
     async def _find_ended(self) -> None:
         """Check that the end of each connection was told, once, and who ended hears no more."""
-        hosts = {f"host-{process.name}" for process in self.sim.world.processes} | {"front"}
+        hosts = {process.host_id for process in self.sim.world.processes} | {"front"}
         opened = await self._records(Collection.CONNECTION)
         lost = [one for one in opened if one.host not in hosts]
-        if not self.sim.world.network.counts.keys() & UNKNOWN_HOSTS:
-            self.must(not lost, f"their hosts are no more, and these are open: {lost}")
+        self.must(not lost, f"their hosts are no more, and these are open: {lost}")
         # Of those whose host lives and could not say that they ended, the next push finds out.
         await self.read(self.room, "a", "farewell")
         await self.pause(1.0)
-        left = [one for one in await self._records(Collection.CONNECTION) if one not in lost]
-        self.must(not left, f"all connections are closed, and these are left: {left}")
-        for one in await self._records(Collection.SUBSCRIPTION):
-            self.must(one.data.decode() not in hosts, f"nobody is there to hear: {one}")
+        for collection in OF_CONNECTIONS:
+            left = await self._records(collection)
+            self.must(not left, f"all connections are closed, and these are left: {left}")
         state: Lines = await self.read(self.room, "a", "lines")
-        ended = [*state.left, *(one.key.decode() for one in lost if self.room is not Room)]
         self.must(
-            sorted(state.joined) == sorted(ended) and len(set(ended)) == len(ended),
+            sorted(state.joined) == sorted(state.left) and len(set(state.left)) == len(state.left),
             f"there came {state.joined}, and there went {state.left}",
         )
+
+    async def _find_forgotten(self) -> None:
+        """Check that no more is known of processes that ended than of those that never were."""
+        alive = {process.host_id for process in self.sim.world.processes} - {""}
+        known = {host.id for host in await self.sim.world.backend.plain.hosts()}
+        self.must(known == alive, f"{alive} are alive, and {known} are known")
 
     async def _records(self, collection: Collection) -> list[Record]:
         store = self.sim.world.backend.plain

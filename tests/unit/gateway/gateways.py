@@ -126,6 +126,7 @@ class World:
     limits: Limits = field(default_factory=Limits)
     origins: tuple[str, ...] | None = None
     admin_token: str | None = None
+    secure_host: Callable[[], Awaitable[str]] | None = None
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
@@ -140,6 +141,7 @@ class World:
             clock=self.clock,
             options=GatewayOptions(
                 host_id="here",
+                secure_host=self.secure_host,
                 limits=self.limits,
                 origins=self.origins,
                 admin_token=self.admin_token,

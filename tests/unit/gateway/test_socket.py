@@ -130,6 +130,33 @@ async def test_what_cannot_be_opened_is_accepted_and_closed(
     assert world.runtime.commands == []
 
 
+@pytest.mark.parametrize("path", [CONNECT, RAW])
+async def test_no_socket_is_taken_in_while_nobody_would_find_it(path: str) -> None:
+    ids = iter(["away", "here~1"])
+    asked = asyncio.Event()
+
+    async def secure() -> str:
+        if (found := next(ids)) == "away":
+            raise make("guard.service_unavailable")
+        await asked.wait()
+        assert len(gated.table) == 0  # should the id become another, its sockets are closed
+        return found
+
+    gated = World(secure_host=secure)
+    peer = gated.socket(path, "rivet", headers={"x-rivet-ray-id": "ray-1"})
+    await peer.task
+    assert peer.close == (1011, "guard.service_unavailable#ray-1")
+    assert gated.runtime.commands == []
+
+    gated.socket(path, "rivet")
+    await settle()
+    assert gated.runtime.commands == []
+    asked.set()
+    await settle()
+    assert [command.host for command in gated.runtime.of(OpenConnection)] == ["here~1"]
+    assert len(gated.table) == 1
+
+
 async def test_refused_by_the_actor(world: World) -> None:
     world.runtime.fail(OpenConnection, UserError("denied!", code="denied", metadata={"why": "no"}))
     peer = world.socket(CONNECT, "rivet", "rivet_encoding.bare")

@@ -221,6 +221,13 @@ async def test_a_process_that_cannot_be_reached_says_so(
     async with registry.handler(store=Shared()) as app:
         peer = connect(app)
         await until(lambda: peer.frames)
+        # Who looks for connections of the dead must find those of this process one day.
+        (host,) = await app.runtime.store.hosts()
+        assert host.url == ""
+        (live,) = (await app.start())._table
+        assert [rec.key for _, rec in await app.runtime.store.hosted(host.id)] == [
+            live.conn_id.encode()
+        ]
 
     assert "RIVETLESS_SECRET" in caplog.text
 
@@ -233,6 +240,7 @@ async def test_a_port_that_is_taken(registry: Registry, caplog: pytest.LogCaptur
         async with registry.handler(store="sqlite:actors.db", peer_port=port) as app:
             peer = connect(app)
             await until(lambda: peer.frames)
+            assert [host.url for host in await app.runtime.store.hosts()] == [""]
 
     assert "cannot reach the sockets of this one" in caplog.text
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urldefrag
@@ -13,6 +13,7 @@ from rivetless.errors import ActorError
 from rivetless.gateway.frames import Wire
 from rivetless.gateway.outbox import Outbox, Tasks
 from rivetless.gateway.table import SocketTable
+from rivetless.hosts.announcement import HEARTBEAT, LIFETIME
 from rivetless.hosts.envelopes import (
     CBOR_TYPE,
     JSON_TYPE,
@@ -28,13 +29,14 @@ from rivetless.hosts.links import RefusedError
 from rivetless.hosts.listener import ConnectionsApp
 from rivetless.hosts.ordering import MIXED, WINDOW, Sequencer
 from rivetless.hosts.passes import TTL, Passes, matches
-from rivetless.hosts.peers import HEARTBEAT, LIFETIME, Peers
+from rivetless.hosts.peers import Peers
 from rivetless.protocol.codec import JSON
 from rivetless.protocol.json_codec import json_dumps
 from rivetless.runtime.ports import ClosePush, EventPush, Hint, Push, RawPush, Topic
-from rivetless.store.base import Host, Unavailable
+from rivetless.store.base import Store
 from rivetless.store.memory import MemoryStore
 from rivetless.testing.clock import FakeClock, settle
+from rivetless.testing.stores import Fault, FaultyStore
 
 SECRET = b"a secret of sixteen"
 ACTOR = "3m2a1y1fsi4k286dhd0yiynz9ahirs"
@@ -347,13 +349,22 @@ class Node:
     """One process: its sockets, its listener, its view of the others."""
 
     def __init__(
-        self, name: str, store: MemoryStore, network: Network, clock: FakeClock, secret: bytes
+        self,
+        name: str,
+        store: Store,
+        network: Network,
+        clock: FakeClock,
+        secret: bytes,
+        lapsed: Callable[[], None] | None = None,
     ) -> None:
+        self.store = store
         self.tasks = Tasks()
         self.table = SocketTable(clock, max_outgoing=2**20)
         sequencer = Sequencer(self.table.deliver, clock)
         self.passes = Passes(secret, name, clock)
-        self.peers = Peers(store, sequencer, host_id=name, clock=clock, links=network)
+        self.peers = Peers(
+            store, sequencer, host_id=name, clock=clock, links=network, lapsed=lapsed
+        )
         self.peers.trust(self.passes)
         self.gossip = Gossip(self.peers, clock)
         self.heard: list[tuple[str, Hint]] = []
@@ -503,43 +514,93 @@ async def test_without_a_secret_nobody_is_reached(
     assert network.requests == []
 
 
-async def test_heartbeats(here: Node, store: MemoryStore, clock: FakeClock) -> None:
-    lapses: list[int] = []
-    beating = asyncio.ensure_future(here.peers.beat(lambda: lapses.append(1)))
-    await settle()
-    began = clock.now()
-    assert await store.hosts() == [Host("here", here.url, began + LIFETIME)]
-    await clock.advance(HEARTBEAT)
-    assert await store.hosts() == [Host("here", here.url, began + HEARTBEAT + LIFETIME)]
-    assert lapses == []
-    beating.cancel()
-    await here.peers.withdraw()
-
-    # It stays written down, so that what is left of its connections is found.
-    assert await store.hosts() == [Host("here", here.url, clock.now() + 5.0)]
-
-
-async def test_a_process_that_was_frozen_notices(
-    here: Node, store: MemoryStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+async def test_who_is_back_under_another_id_knows_the_sockets_of_the_old_one_gone(
+    here: Node, there: Node, clock: FakeClock
 ) -> None:
-    lapses: list[int] = []
-    working = store.announce
-
-    async def away(host: Host) -> None:
-        raise Unavailable("away")
-
-    monkeypatch.setattr(store, "announce", away)
-    beating = asyncio.ensure_future(here.peers.beat(lambda: lapses.append(1)))
+    clock.jump(LIFETIME)
+    beating = asyncio.ensure_future(here.peers.beat())
     await settle()
-    await clock.advance(LIFETIME - 1)
-    assert lapses == []
-    monkeypatch.setattr(store, "announce", working)
     await clock.advance(HEARTBEAT)
-    assert lapses == [1]
-    await clock.advance(2 * HEARTBEAT)
-
-    assert lapses == [1]
     beating.cancel()
+
+    assert here.peers.host_id == "here~1"
+    assert await here.peers.push("here", [push(1, conn="other")]) == {"other"}
+    await here.peers.read_hosts()
+    assert "here" not in here.peers.others
+
+
+async def test_who_is_back_speaks_under_its_other_id(
+    here: Node, there: Node, network: Network, clock: FakeClock
+) -> None:
+    lapses: list[str] = []
+    back = Node("back", here.store, network, clock, SECRET, lambda: lapses.append("closed"))
+    await back.peers.announce(back.url)
+    clock.jump(LIFETIME)
+    for node in (here, there, back):
+        await node.peers.own.renew()
+    await here.peers.read_hosts()
+
+    assert lapses == ["closed"]
+    assert sorted(here.peers.others) == ["back~1", "there~1"]
+    here.gossip.tell(HINTS[:1])
+    back.gossip.tell(HINTS[:1])
+    await here.peers.aclose()
+    assert back.heard == [("here~1", HINTS[0])]
+    assert await here.gossip.lives("back~1")
+    assert await here.gossip.lives("back")  # nobody can say: what speaks of it may be older
+    assert await here.peers.push("back~1", [push(1, conn="c")]) == {"c"}
+
+
+async def test_who_has_ended_is_told_nothing(here: Node, there: Node, network: Network) -> None:
+    await there.peers.own.end()
+    await here.peers.read_hosts()
+    here.gossip.tell(HINTS)
+    await settle()
+
+    assert here.peers.others == []
+    assert await here.peers.push("there", [push(1)]) == frozenset()
+    assert network.requests == []
+
+
+async def test_who_has_no_listener_is_told_nothing(
+    here: Node, store: MemoryStore, network: Network, clock: FakeClock
+) -> None:
+    mute = Node("mute", store, network, clock, SECRET)
+    await mute.peers.announce("")
+    await here.peers.read_hosts()
+    here.gossip.tell(HINTS)
+    mute.gossip.tell(HINTS)
+    await settle()
+
+    assert here.peers.others == []
+    assert await here.gossip.lives("mute")
+    assert await here.peers.push("mute", [push(1)]) == frozenset()
+    assert network.requests == []
+
+
+async def test_a_process_has_a_name_before_the_others_know_it(
+    store: MemoryStore, network: Network, clock: FakeClock, here: Node
+) -> None:
+    young = Node("young", store, network, clock, SECRET)
+    assert young.gossip.name == "young"
+    assert await here.gossip.lives("young")
+    await young.peers.join(young.url)
+    clock.jump(1)  # nobody asks for the same one again and again
+    assert await here.gossip.lives("young") is True
+    del network.apps[young.url]
+    assert await here.gossip.lives("young") is False
+
+
+async def test_joining_goes_on_until_the_store_takes_it(network: Network, clock: FakeClock) -> None:
+    async with FaultyStore(MemoryStore(clock=clock)) as store:
+        node = Node("node", store, network, clock, SECRET)
+        store.inject(Fault.BEFORE, verb="announce")
+        store.inject(Fault.HELD, verb="announce")  # until it is waited for no longer
+        joining = asyncio.ensure_future(node.peers.join(node.url))
+        await settle()
+        await clock.advance(0.1 + HEARTBEAT + 0.2)
+        await joining
+        assert [host.id for host in await store.hosts()] == ["node"]
 
 
 # -- the listener's verbs -------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from rivetless.runtime.commands import (
 )
 from rivetless.runtime.ports import ClosePush
 from rivetless.runtime.records import connection_keys, connection_record, subscription_records
+from rivetless.runtime.sweeper import LATE
 from rivetless.store.base import Changes, Collection, Conflict, Host, Store
 from rivetless.testing.clock import settle
 from rivetless.testing.stores import Fault, StoreWrapper
@@ -346,6 +347,7 @@ async def test_a_dead_hosts_connections_are_reaped_once() -> None:
         await world.clock.advance(0.1)
     assert "disconnect" in log
     assert await world.store.records(actor_id, Collection.CONNECTION) == []
+    world.clock.jump(LATE)
     await two.runtime.sweeper.sweep()
     assert await world.store.hosts() == []
 
@@ -361,7 +363,7 @@ async def test_what_a_dead_host_has_written_late_is_reaped_too() -> None:
     await two.runtime.sweeper.sweep()
     assert await world.store.records(actor_id, Collection.CONNECTION) == []
     assert [host.id for host in await world.store.hosts()] == ["h1"]
-    world.clock.jump(30)
+    world.clock.jump(LATE)
     await two.runtime.sweeper.sweep()
     assert await world.store.hosts() == []
 

@@ -96,6 +96,16 @@ class Desk(Actor[Log], max_queue_size=3, max_queue_message_size=20):
         return None if first is None or again is None or first.id != again.id else again.body
 
     @action
+    async def complete_what_was_undone(self) -> str:
+        """Take a message, undo that as a step of a workflow that fails does, and complete it."""
+        part: TurnQueue = self._turn.part(TurnQueue)  # type: ignore[attr-defined]
+        undo = part.savepoint()
+        message = await self.queue.next(self.asks)
+        undo()
+        message.complete("too late")
+        return message.body
+
+    @action
     async def hops(self) -> float:
         await self.queue.next(self.notes, timeout=0)
         return float(self._turn.job.hops)  # type: ignore[attr-defined]
@@ -298,6 +308,14 @@ async def test_what_a_turn_thinks_better_of_is_undone() -> None:
     assert await process.call("desk", "take") == "kept"
     assert await process.call("desk", "take") is None
     assert (await head_of(world)).counters["messages"] == 0
+
+
+async def test_a_message_whose_taking_was_undone_cannot_be_completed() -> None:
+    _, process = await begin()
+    await send(process, "asks", "a")
+    with pytest.raises(ActorError, match=r"queue\.already_completed"):
+        await process.call("desk", "complete_what_was_undone")
+    assert await process.call("desk", "answer", "b") == "a"
 
 
 async def test_each_message_counts_its_own_failures_until_it_is_done_with() -> None:

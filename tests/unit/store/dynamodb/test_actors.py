@@ -151,10 +151,10 @@ async def test_connections(world: World) -> None:
     assert opening == (transaction, 0.0, 5.0)
     assert telling_nobody == ({"UpdateItem": 1}, 0.0, 1.0)
     # The process meets the actor's id for the first time, and asks whose it is.
-    assert first_listening == (transaction | {"GetItem": 1}, 1.0, 6.0)
-    assert listening == leaving == (transaction, 0.0, 6.0)
+    assert first_listening == (transaction | {"GetItem": 1}, 1.0, 7.0)
+    assert listening == leaving == (transaction, 0.0, 7.0)
     # The connection itself and what it listens to.
-    assert closing == (transaction | {"Query": 2}, 2.0, 11.0)
+    assert closing == (transaction | {"Query": 2}, 2.0, 12.0)
 
     await world.connect("c2")
     await world.listen("c2")
@@ -163,7 +163,7 @@ async def test_connections(world: World) -> None:
     requests, reads, writes = await world.used()
     # One for who listens. Nobody is at that socket, so the connection is closed then.
     assert (requests, reads) == ({"UpdateItem": 1, "Query": 3, "TransactWriteItems": 1}, 3.0)
-    assert writes == 12.0
+    assert writes == 13.0
 
 
 async def test_timers(world: World) -> None:
