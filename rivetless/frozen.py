@@ -71,7 +71,9 @@ def _initialiser(cls: Any, kw_only: bool) -> Callable[..., None]:
         scope[f"_set_{name}"] = getattr(cls, name).__set__
         value = name
         if one.default_factory is not MISSING:
-            scope[f"_make_{name}"] = one.default_factory
+            # What `dict[str, int]` makes is what `dict` makes, at five times the cost.
+            factory = one.default_factory
+            scope[f"_make_{name}"] = getattr(factory, "__origin__", factory)
             head.append(f"{name}=_absent")
             value = f"_make_{name}() if {name} is _absent else {name}"
         elif one.default is not MISSING:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import enum
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from types import TracebackType
@@ -315,7 +314,11 @@ class Changes:
     @property
     def appended(self) -> dict[str, int]:
         """How many records each collection is appended."""
-        return dict(Counter(str(append.collection) for append in self.appends))
+        counts: dict[str, int] = {}
+        for append in self.appends:
+            name = append.collection.value
+            counts[name] = counts.get(name, 0) + 1
+        return counts
 
     @property
     def empty(self) -> bool:

@@ -18,6 +18,7 @@ from rivetless.store.base import (
     Outgoing,
     Record,
     RecordKey,
+    Reply,
 )
 
 _Name = tuple[Collection, bytes]
@@ -37,6 +38,9 @@ def merge(*several: Changes) -> Changes:
     deletes: dict[_Name, RecordKey] = {}
     absent: list[RecordKey] = []
     outbox: list[Outgoing] = []
+    replies: list[Reply] = []
+    appends: list[Append] = []
+    cleared: list[str] = []
     counters: dict[str, int] = {}
     at_most: dict[str, int] = {}
     create, destroyed_at = None, None
@@ -54,10 +58,15 @@ def merge(*several: Changes) -> Changes:
         for record in one.puts:
             puts.pop((record.collection, record.key), None)
             deletes.pop((record.collection, record.key), None)
-        deletes.update(((key.collection, key.key), key) for key in one.deletes)
-        puts.update(((record.collection, record.key), record) for record in one.puts)
+        for key in one.deletes:
+            deletes[key.collection, key.key] = key
+        for record in one.puts:
+            puts[record.collection, record.key] = record
+        appends += one.appends
+        replies += one.replies
         if one.outbox_clear:
             outbox = [entry for entry in outbox if entry.id not in one.outbox_clear]
+            cleared += one.outbox_clear
         outbox += one.outbox_add
         for name, amount in one.counters.items():
             counters[name] = counters.get(name, 0) + amount
@@ -78,15 +87,15 @@ def merge(*several: Changes) -> Changes:
         state=state,
         alarm=alarm,
         lease=lease,
-        replies=tuple(reply for one in several for reply in one.replies)[-RECENT_REPLIES:],
+        replies=tuple(replies[-RECENT_REPLIES:]),
         destroyed_at=destroyed_at,
         code_version=code_version or None,
         touch=touch,
         puts=tuple(puts.values()),
         deletes=tuple(deletes.values()),
-        appends=tuple(append for one in several for append in one.appends),
+        appends=tuple(appends),
         outbox_add=tuple(outbox),
-        outbox_clear=tuple(id for one in several for id in one.outbox_clear),
+        outbox_clear=tuple(cleared),
         counters=counters,
         armed_until=armed_until,
         absent=tuple(absent),

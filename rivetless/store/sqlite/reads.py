@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from pydantic_core import from_json, to_json
 
 from rivetless.keys import Address, Key, actor_id, parse, serialise
 from rivetless.store.base import (
@@ -151,9 +153,15 @@ def _key(text: str) -> Key:
     return parse(text)
 
 
+def encode_numbers(numbers: Mapping[str, int]) -> str:
+    """Return numbers by name as text."""
+    # Every commit writes some, and this is ten times as fast as the standard library's.
+    return to_json(numbers).decode()
+
+
 def decode_numbers(text: str | None) -> dict[str, int]:
-    """Return numbers by name, kept as JSON."""
-    return {} if text is None else dict(json.loads(text))
+    """Return the numbers that ``encode_numbers`` made a text of."""
+    return {} if text is None else from_json(text)
 
 
 def encode_lease(lease: Lease) -> str:

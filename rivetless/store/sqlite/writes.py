@@ -6,7 +6,6 @@ share its transaction are not disturbed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -157,8 +156,8 @@ def commit(db: Database, actor_id: str, changes: Changes, expected: int | None, 
         columns.update(destroyed_at=destroyed_at, state=None, spilled=0, lease=None, alarm=None)
     elif changes.replies:
         _write_replies(db, n, version, changes.replies)
-    if changes.outbox_add or changes.outbox_clear:
-        columns["outbox_at"] = outbox_at = _write_outbox(db, n, changes)
+    if (changes.outbox_add or changes.outbox_clear) and _write_outbox(db, n, changes):
+        columns["outbox_at"] = outbox_at = db.execute(_OLDEST_OUTGOING, (n,)).get
     if (alarm, outbox_at, destroyed_at) != due_before:
         instants = [at for at in (alarm, outbox_at, destroyed_at) if at is not None]
         columns["due_at"] = min(instants, default=None)
@@ -169,7 +168,7 @@ def commit(db: Database, actor_id: str, changes: Changes, expected: int | None, 
     appended = numbered(changes, sequences)
     if appended:
         last = {record.collection.value: Append.number(record.key) for record in appended}
-        columns["sequences"] = json.dumps(sequences | last)
+        columns["sequences"] = reads.encode_numbers(sequences | last)
     if columns:
         _update(db, n, columns, commits, changes.commit_id)
     if changes.deletes or changes.puts or appended:
@@ -217,14 +216,14 @@ def _write_replies(db: Database, n: int, version: int, added: Sequence[Reply]) -
     db.execute(_TRIM_REPLIES, (n,))
 
 
-def _write_outbox(db: Database, n: int, changes: Changes) -> float | None:
-    """Write the outbox; return when its oldest entry was created."""
+def _write_outbox(db: Database, n: int, changes: Changes) -> bool:
+    """Write the outbox; say whether it is another now."""
+    before = db.total_changes()
     for entry_id in changes.outbox_clear:
         db.execute(_DELETE_OUTGOING, (n, entry_id))
     for entry in changes.outbox_add:
         db.execute(_PUT_OUTGOING, (n, entry.id, entry.created_at, entry.data))
-    oldest: float | None = db.execute(_OLDEST_OUTGOING, (n,)).get
-    return oldest
+    return db.total_changes() != before
 
 
 def _write_records(
@@ -241,7 +240,7 @@ def _add(counters: Mapping[str, int], amounts: Mapping[str, int]) -> str:
     totals = dict(counters)
     for name, amount in amounts.items():
         totals[name] = totals.get(name, 0) + amount
-    return json.dumps(totals)
+    return reads.encode_numbers(totals)
 
 
 def _update(
