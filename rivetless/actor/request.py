@@ -34,10 +34,7 @@ def make_request(info: RequestInfo) -> Request:
         "path": unquote(url.path) or "/",
         "raw_path": (url.path or "/").encode("ascii", "ignore"),
         "query_string": url.query.encode("ascii", "ignore"),
-        "headers": [
-            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in info.headers
-        ],
+        "headers": list(info.headers),
     }
     return _request_class()(scope, info)
 

@@ -7,7 +7,7 @@ this protocol. The runtime implements it (``runtime.turn``); nothing here does I
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rivetless.frozen import frozen
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def latin_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return headers that are text as they are on the wire."""
+    return tuple(
+        (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+        for name, value in headers
+    )
+
+
 @frozen
 class RequestInfo:
     """The HTTP request or upgrade behind a turn, as plain data (it is stored with connections).
@@ -34,13 +42,13 @@ class RequestInfo:
     Attributes:
         method: e.g. ``"GET"``.
         url: what the actor sees, e.g. ``"http://127.0.0.1/foo?x=1"``.
-        headers: lower-case names and values, in order; names may repeat.
+        headers: lower-case names and values, as they came and in order; names may repeat.
         body: the whole body; empty for upgrades and actions.
     """
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
 
 

@@ -30,9 +30,7 @@ __all__ = [
 
 _PARAMS: Final = names.CONN_PARAMS.encode()
 _ORIGINAL_URL: Final = names.ORIGINAL_REQUEST_URL.encode()
-_CONSUMED: Final = frozenset(
-    {names.CONN_PARAMS, names.ORIGINAL_REQUEST_URL, "x-rivetless-signature"}
-)
+_CONSUMED: Final = frozenset({_PARAMS, _ORIGINAL_URL, b"x-rivetless-signature"})
 _MAX_CHAIN: Final = 32
 
 
@@ -73,12 +71,10 @@ def actor_url(path: str, query: str) -> str:
 
 def request_info(exchange: Exchange, method: str, url: str, body: bytes = b"") -> RequestInfo:
     """Return a request as the actor sees it."""
-    given: list[tuple[bytes, bytes]] = exchange.scope["headers"]
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in given]
-    return RequestInfo(method, url, seen_headers(headers), body)
+    return RequestInfo(method, url, seen_headers(exchange.scope["headers"]), body)
 
 
-def seen_headers(given: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def seen_headers(given: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
     """Return the headers that an actor sees, of those that a client sent."""
     return tuple([pair for pair in given if pair[0] not in _CONSUMED])
 

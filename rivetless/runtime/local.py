@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rivetless import errors
 from rivetless.actor.dead_letters import DeadLetter, shown
-from rivetless.actor.turn import RequestInfo
+from rivetless.actor.turn import RequestInfo, latin_headers
 from rivetless.client import calls
 from rivetless.client.client import Client
 from rivetless.client.local import LocalTransport
@@ -80,7 +80,7 @@ class LocalDispatcher:
 
     async def fetch(self, request: calls.FetchRequest, /) -> calls.FetchResponse:
         """Make an HTTP request to ``on_request``."""
-        headers = tuple((name.lower(), value) for name, value in request.headers)
+        headers = latin_headers((name.lower(), value) for name, value in request.headers)
         info = RequestInfo(request.method, f"http://127.0.0.1{request.path}", headers, request.body)
         origin = self._origin(request.origin, request.params, None, info)
         try:

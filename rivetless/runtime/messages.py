@@ -37,7 +37,7 @@ MARK: Final = "queue"
 
 # ``json.dumps`` with options of one's own makes an encoder each time.
 _write_body: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-_write_head: Final = json.JSONEncoder(separators=(",", ":")).encode
+_write_text: Final = json.JSONEncoder().encode
 
 
 @frozen
@@ -75,9 +75,10 @@ def write_message(
     queue: str, body: str, created_at: float, waiter: str | None, hops: float = 0.0
 ) -> bytes:
     """Write a message down, whose body is written already."""
-    head = _write_head([queue, round(created_at * 1000), waiter])
+    # Not as one list: to write a lone text takes a tenth of the time.
+    name, waits = _write_text(queue), "null" if waiter is None else _write_text(waiter)
     last = f",{hops!r}" if hops else ""
-    return f"{head[:-1]},{body}{last}]".encode()
+    return f"[{name},{round(created_at * 1000)},{waits},{body}{last}]".encode()
 
 
 def read_message(record: Record) -> Stored:

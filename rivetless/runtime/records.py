@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
-from rivetless.actor.turn import ConnInfo, RequestInfo
+from rivetless.actor.turn import ConnInfo, RequestInfo, latin_headers
 from rivetless.protocol.values import JSON, tag, untag
 from rivetless.store.base import Collection, Record, RecordKey, Store
 
@@ -40,7 +40,12 @@ def connection_record(info: ConnInfo) -> Record:
     data: dict[str, object] = {
         "kind": info.kind,
         "params": tag(info.params, JSON),
-        "request": request and [request.method, request.url, request.headers],
+        "request": request
+        and [
+            request.method,
+            request.url,
+            [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.headers],
+        ],
     }
     standing = info.host in STANDING
     if standing:
@@ -62,8 +67,7 @@ def read_connection(record: Record) -> ConnInfo:
         kind=data["kind"],
         params=untag(data["params"]),
         host=record.host or data.get("host"),
-        request=request
-        and RequestInfo(request[0], request[1], tuple((n, v) for n, v in request[2])),
+        request=request and RequestInfo(request[0], request[1], latin_headers(request[2])),
     )
 
 

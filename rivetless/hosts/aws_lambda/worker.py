@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from rivetless.actor.turn import RequestInfo
+from rivetless.actor.turn import RequestInfo, latin_headers
 from rivetless.client.retry import is_lifecycle
 from rivetless.clock import Clock, sleep
 from rivetless.errors import ActorError, forbidden, incoming_too_long, make, public_error
@@ -197,7 +197,7 @@ class SocketWorker:
         if isinstance(what, paths.Connect) and offer.encoding != "json":
             raise ActorError("actor", "unsupported_websocket_encoding", _NO_BINARY)
         url = actor_url(request.subpath, request.query)
-        seen = RequestInfo("GET", url, seen_headers(message.headers.items()))
+        seen = RequestInfo("GET", url, seen_headers(latin_headers(message.headers.items())))
         origin = Origin(seen, offer.params, deadline=deadline, ray_id=message.conn_id)
         return target_of(self._registry, request), origin
 

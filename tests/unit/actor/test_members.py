@@ -52,7 +52,12 @@ class Room(Actor[State, Member, Params]):
 REQUEST = RequestInfo(
     "POST",
     "http://127.0.0.1/foo/b%20r?x=1&y=%C3%A4",
-    (("host", "example.com"), ("x-a", "1"), ("x-a", "2"), ("content-type", "application/json")),
+    (
+        (b"host", b"example.com"),
+        (b"x-a", b"1"),
+        (b"x-a", b"2"),
+        (b"content-type", b"application/json"),
+    ),
     b'{"a": 1}',
 )
 

@@ -112,7 +112,7 @@ async def test_the_action_sees_its_request(world: World) -> None:
     assert origin.params == {"a": "é"}
     assert origin.request.method == "POST"
     assert origin.request.url == "http://127.0.0.1/action/increment?x=1"
-    assert origin.request.headers == (("authorization", "Bearer t"),)
+    assert origin.request.headers == ((b"authorization", b"Bearer t"),)
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ async def test_raw_request(world: World) -> None:
     request = world.runtime.commands[0].origin.request
     assert (request.method, request.url) == ("PATCH", "http://127.0.0.1/a%20b?x=1")
     assert request.body == b"\x00body"
-    assert request.headers == (("cookie", "a=b"), ("x-rivet-token", "t"))
+    assert request.headers == ((b"cookie", b"a=b"), (b"x-rivet-token", b"t"))
     assert world.runtime.commands[0].origin.params == 1
 
 
