@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, TypeVarTuple, Unpack, overload
 
 from rivetless.actor.abort import AbortSignal
@@ -46,16 +47,24 @@ NAME: Final = 128
 
 
 class Helper(Generic[T]):
-    """Something that a workflow has begun; it has to be awaited before anything else begins."""
+    """Something that a workflow has begun; it has to be awaited before anything else begins.
 
-    __slots__ = ("_ctx", "_label", "_work")
+    There is no coroutine before: Python complains of those that are collected and never awaited.
+    """
 
-    def __init__(self, ctx: WorkflowContext, label: str, work: Coroutine[Any, Any, T]) -> None:
+    __slots__ = ("_begin", "_ctx", "_label", "_work")
+
+    def __init__(
+        self, ctx: WorkflowContext, label: str, begin: Callable[[], Coroutine[Any, Any, T]]
+    ) -> None:
         self._ctx = ctx
         self._label = label
-        self._work = work
+        self._begin = begin
+        self._work: Coroutine[Any, Any, T] | None = None
 
     def __await__(self) -> Generator[Any, Any, T]:
+        if self._work is None:
+            self._work = self._begin()
         try:
             return (yield from each_wait(self._work.__await__(), self._before))
         finally:
@@ -64,9 +73,6 @@ class Helper(Generic[T]):
     def _before(self, waited: object) -> tuple[()]:
         self._ctx.engine.waited = waited
         return ()
-
-    def __del__(self) -> None:
-        self._work.close()
 
 
 class WorkflowContext:
@@ -201,7 +207,7 @@ class WorkflowContext:
                     f"{label} has a `rollback`, and no `ctx.rollback_checkpoint` came before it."
                 )
             )
-        return self._helper(label, steps.run(self, name, fn, args, how, rollback))
+        return self._helper(label, partial(steps.run, self, name, fn, args, how, rollback))
 
     def try_step(
         self,
@@ -245,7 +251,7 @@ class WorkflowContext:
             retry_on_timeout=retry_on_timeout,
             rollback=rollback,
         )
-        return self._helper(f"step `{self.place(name)}`", steps.caught(work, catch))
+        return self._helper(f"step `{self.place(name)}`", partial(steps.caught, work, catch))
 
     def try_(
         self,
@@ -265,7 +271,7 @@ class WorkflowContext:
             rollbacks: whether ``RollbackError`` is returned too.
         """
         label = self.begin(name, "try")
-        return self._helper(label, branches.attempt(self, name, block, catch, rollbacks))
+        return self._helper(label, partial(branches.attempt, self, name, block, catch, rollbacks))
 
     # -- loops ------------------------------------------------------------------------------------
 
@@ -316,7 +322,8 @@ class WorkflowContext:
         if history_prune_interval < 1 or size < 1:
             raise ValueError("`history_prune_interval` and `history_size` are above zero.")
         label = self.begin(name, "loop")
-        return self._helper(label, loops.run(self, name, fn, state, history_prune_interval, size))
+        begin = partial(loops.run, self, name, fn, state, history_prune_interval, size)
+        return self._helper(label, begin)
 
     # -- waiting ----------------------------------------------------------------------------------
 
@@ -328,7 +335,7 @@ class WorkflowContext:
             duration: seconds or a ``timedelta``.
         """
         label = self.begin(name, "sleep")
-        return self._helper(label, self._sleep(name, None, in_seconds(duration)))
+        return self._helper(label, partial(self._sleep, name, None, in_seconds(duration)))
 
     def sleep_until(self, name: str, instant: datetime, /) -> Awaitable[None]:
         """Wait until an instant.
@@ -340,7 +347,7 @@ class WorkflowContext:
         if instant.tzinfo is None:
             raise ValueError("`sleep_until` takes an aware datetime.")
         label = self.begin(name, "sleep")
-        return self._helper(label, self._sleep(name, instant.timestamp(), 0.0))
+        return self._helper(label, partial(self._sleep, name, instant.timestamp(), 0.0))
 
     async def _sleep(self, name: str, until: float | None, seconds: float) -> None:
         engine, port = self.engine, self.engine.port
@@ -385,7 +392,7 @@ class WorkflowContext:
             JoinError: some have failed, when all have ended.
         """
         label = self.begin(name, "join")
-        return self._helper(label, branches.join(self, name, branches_))
+        return self._helper(label, partial(branches.join, self, name, branches_))
 
     def race(
         self, name: str, branches_: Mapping[str, Callable[[WorkflowContext], Awaitable[T]]], /
@@ -400,7 +407,7 @@ class WorkflowContext:
             RaceError: all have failed.
         """
         label = self.begin(name, "race")
-        return self._helper(label, branches.race(self, name, branches_))
+        return self._helper(label, partial(branches.race, self, name, branches_))
 
     # -- rollback and versions --------------------------------------------------------------------
 
@@ -525,10 +532,10 @@ class WorkflowContext:
 
     def helper(self, name: str, kind: str, work: Callable[[], Coroutine[Any, Any, T]]) -> Helper[T]:
         """Begin something: it is done when it is awaited."""
-        return self._helper(self.begin(name, kind), work())
+        return self._helper(self.begin(name, kind), work)
 
-    def _helper(self, label: str, work: Coroutine[Any, Any, T]) -> Helper[T]:
-        return Helper(self, label, work)
+    def _helper(self, label: str, begin: Callable[[], Coroutine[Any, Any, T]]) -> Helper[T]:
+        return Helper(self, label, begin)
 
     def _unvisited(self) -> list[str]:
         children = self.engine.journal.children(self.location)

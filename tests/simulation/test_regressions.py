@@ -16,15 +16,18 @@ from tests.simulation.seeds import WORKLOADS
 from tests.simulation.workloads.base import Workload
 
 SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (
+    ("errands", "memory", 0),
+    ("errands", "memory", 1),
     ("gates", "memory", 14),
-    ("inboxes", "memory", 747),
     ("inboxes", "memory", 1668),
-    ("sagas", "memory", 2043),
+    ("inboxes", "memory", 747),
     ("listeners", "memory", 347),
     ("listeners", "memory", 421),
     ("rooms", "memory", 120),
     ("rooms", "memory", 394),
     ("rooms", "memory", 765),
+    ("sagas", "memory", 20232),
+    ("sagas", "memory", 2043),
 )
 """Workload, kind of store, seed."""
 
