@@ -50,19 +50,25 @@ class Announcement:
         self._lapsed = lapsed
         self._url: str | None = None
         self._until: float | None = None
+        self._announced = False
         self._former: set[str] = set()
         self._to_end: list[str] = []
         self._renewing: asyncio.Task[None] | None = None
 
     @property
     def holds(self) -> bool:
-        """Whether nobody can have taken the process for dead."""
-        return self._until is not None and self._clock.now() < self._until - MARGIN
+        """Whether the process is announced, and nobody can have taken it for dead."""
+        return self._announced and not self._may_be_over
+
+    @property
+    def _may_be_over(self) -> bool:
+        """Whether an entry under the present id may have run out for somebody."""
+        return self._until is not None and self._clock.now() >= self._until - MARGIN
 
     @property
     def reachable(self) -> bool:
         """Whether the others know where the process is."""
-        return bool(self._url) and self._until is not None
+        return bool(self._url) and self._announced
 
     def owns(self, host_id: str) -> bool:
         """Whether an id is, or was, this process's."""
@@ -117,32 +123,33 @@ class Announcement:
             done.exception()  # nobody may be waiting for it any more
 
     async def _renew(self) -> None:
-        if self._until is not None and not self.holds:
+        if self._may_be_over:
             self._lapse()
         while self._url is not None:
             while self._to_end:
                 # What it has sent under an old id may arrive after that was forgotten.
                 await self._write(self._to_end[0], OVER)
                 del self._to_end[0]
-            expires_at = await self._write(self.id, self._url)
+            expires_at = self._clock.now() + LIFETIME
+            if self._until is None:
+                self._until = expires_at  # it may be there, whatever becomes of its answer
+            await self._write(self.id, self._url)
             # It holds only if the one before still did when this one was there.
-            first = expires_at if self._until is None else min(self._until, expires_at)
-            self._until = expires_at
-            if self._clock.now() < first - MARGIN:
+            if not self._may_be_over:
+                self._until, self._announced = expires_at, True
                 return
             self._lapse()
 
-    async def _write(self, host_id: str, url: str) -> float:
+    async def _write(self, host_id: str, url: str) -> None:
         expires_at = self._clock.now() + LIFETIME
         async with Timeout(self._clock, HEARTBEAT):
             await self._store.announce(Host(host_id, url, expires_at))
-        return expires_at
 
     def _lapse(self) -> None:
         self._former.add(self.id)
         self._to_end.append(self.id)
         self.id = f"{self._name}~{len(self._former)}"
-        self._until = None
+        self._until, self._announced = None, False
         if self._lapsed is not None:
             self._lapsed()
 

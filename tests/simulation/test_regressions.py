@@ -23,6 +23,7 @@ SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (
     ("inboxes", "memory", 747),
     ("listeners", "memory", 347),
     ("listeners", "memory", 421),
+    ("listeners", "memory", 101263),
     ("rooms", "memory", 120),
     ("rooms", "memory", 394),
     ("rooms", "memory", 765),

@@ -271,8 +271,11 @@ class Network:
         raise port.lost()
 
     def freeze(self, process: Vitality, draw: Draw) -> None:
-        """Freeze a process, for less than a second up to longer than any lease or deadline."""
-        if process.awake:
+        """Freeze a process, for less than a second up to longer than any lease or deadline.
+
+        Not when all is calm by now: nobody would thaw it before it is looked what has come of all.
+        """
+        if process.awake and not self._weather.calm:
             process.freeze()
             self._loop.call_later(0.2 * 600.0**draw.second, process.thaw)
 

@@ -129,6 +129,24 @@ async def test_no_socket_is_taken_in_while_that_is_not_announced(
     assert [host.id for host in await hosts(world)] == ["h"]
 
 
+@pytest.mark.parametrize("fault", [Fault.HELD_AFTER, Fault.UNACKNOWLEDGED])
+async def test_the_first_announcement_counts_from_when_it_was_sent(
+    world: World, fault: Fault
+) -> None:
+    node = Node(world)
+    world.faults.inject(fault, verb="announce")
+    beginning = asyncio.ensure_future(node.own.begin(URL))
+    await settle()
+    world.clock.jump(LIFETIME)  # frozen before it has seen the answer
+    await world.clock.advance(0.1)
+    with pytest.raises((TimeoutError, OutcomeUnknown)):
+        await beginning
+
+    # Others may have read that it is dead.
+    assert await secure(node) == "h~1"
+    assert [host.over for host in await hosts(world)] == [True, False]
+
+
 async def test_a_store_that_does_not_answer_holds_nobody_up(world: World, node: Node) -> None:
     world.clock.jump(LIFETIME)
     world.faults.inject(Fault.HELD, verb="announce")
