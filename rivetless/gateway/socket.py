@@ -24,6 +24,7 @@ from rivetless.gateway.outbox import Outbox, Tasks, cut
 from rivetless.gateway.table import LiveSocket, SocketTable
 from rivetless.protocol.messages import ActionRequest, ErrorFrame, ToServer
 from rivetless.runtime.commands import (
+    ABNORMAL,
     ActorInfo,
     CloseConnection,
     OpenConnection,
@@ -135,7 +136,7 @@ class SocketService:
         # At once: should the id become another, the table's sockets are closed.
         live = self._table.add(self._options.fresh_id(), outbox, wire)
         actor_id: str | None = None
-        code = 1006
+        code = ABNORMAL
         try:
             info = await self._open(live, host_id, target, "events", origin)
             if info is None:
@@ -164,7 +165,7 @@ class SocketService:
             return
         live = self._table.add(self._options.fresh_id(), outbox, None)
         actor_id: str | None = None
-        code = 1006
+        code = ABNORMAL
         try:
             # There is no Init to wait for: what ``on_websocket`` sends may go at once.
             outbox.open()

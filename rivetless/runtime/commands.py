@@ -7,10 +7,15 @@ Values in commands and answers are *plain*: what ``protocol.values.untag`` makes
 
 from __future__ import annotations
 
+from typing import Final
+
 from rivetless.actor.turn import RequestInfo
 from rivetless.frozen import frozen
 from rivetless.keys import Address
 from rivetless.protocol.messages import QueueStatus
+
+ABNORMAL: Final = 1006
+"""The close code of a socket that ended without one."""
 
 
 @frozen

@@ -13,6 +13,7 @@ from rivetless import errors
 from rivetless.actor.turn import ConnInfo, RequestInfo
 from rivetless.runtime import records, replies
 from rivetless.runtime.commands import (
+    ABNORMAL,
     NOWHERE,
     ActorInfo,
     ById,
@@ -36,8 +37,6 @@ CONNECT_HOOKS = frozenset({"on_before_connect", "create_conn_state", "on_connect
 MAX_EVENT_NAME = 256
 MOST_KNOWN = 100_000
 """How many connections a process remembers the unchanging part of."""
-
-_ABNORMAL = 1006
 
 
 class Connections:
@@ -358,7 +357,7 @@ class Connections:
         if actor_id + conn_id in self._closing:
             return  # whoever closes it may wait for this push
         try:
-            await self.close(CloseConnection(actor_id, conn_id, _ABNORMAL))
+            await self.close(CloseConnection(actor_id, conn_id, ABNORMAL))
         except (errors.ActorError, StoreError) as error:
             self._runtime.log.warning("connection %s was not forgotten: %s", conn_id, error)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from rivetless.clock import Timer
 from rivetless.errors import ActorError
-from rivetless.runtime.commands import CloseConnection
+from rivetless.runtime.commands import ABNORMAL, CloseConnection
 from rivetless.runtime.records import connection_of
 from rivetless.store.base import DRAINED_FOR, Host, NewerFormat, StoreError
 
@@ -28,9 +28,6 @@ MARGIN: Final = 1.0
 
 LATE: Final = DRAINED_FOR
 """Seconds after which nothing arrives any more that a host has sent before it died."""
-
-ABNORMAL: Final = 1006
-"""The close code of a socket that ended without one."""
 
 
 class Sweeper:

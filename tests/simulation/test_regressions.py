@@ -19,6 +19,8 @@ SEEDS: Final[tuple[tuple[str, StoreKind, int], ...]] = (
     ("errands", "memory", 0),
     ("errands", "memory", 1),
     ("gates", "memory", 14),
+    ("gates", "memory", 180),
+    ("gates", "memory", 231),
     ("inboxes", "memory", 1668),
     ("inboxes", "memory", 747),
     ("listeners", "memory", 347),

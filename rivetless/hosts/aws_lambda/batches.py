@@ -17,7 +17,7 @@ import asyncio
 import json
 from base64 import b64decode
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
 from rivetless.errors import invalid_request, make
 from rivetless.keys import split_actor_id
@@ -37,26 +37,40 @@ _WHOLE_BATCH: Final = ""
 Failures = dict[str, list[dict[str, str]]]
 
 
-class QueueBatch:
-    """Messages of an SQS queue. Those of one FIFO group are handled in order, others at once.
+class Batch:
+    """Records of one source.
 
     Args:
-        records: as SQS gave them.
+        records: as AWS gave them.
+
+    Attributes:
+        source: how AWS calls it.
+        kind: for logs and metrics.
     """
+
+    source: ClassVar[str]
+    kind: ClassVar[str]
 
     def __init__(self, records: list[Mapping[str, Any]]) -> None:
         self._records = records
 
-    @property
-    def kind(self) -> str:
-        """For logs and metrics."""
-        return "queue"
-
     @classmethod
     def match(cls, event: Mapping[str, Any]) -> Self | None:
-        """Know it by the source of its records."""
-        records = _records(event, "aws:sqs")
-        return None if records is None else cls(records)
+        """Know it by the source of its records; the first stands for all."""
+        records = event.get("Records")
+        if not isinstance(records, list) or not records:
+            return None
+        found = cast("list[object]", records)
+        if _mapping(found[0]).get("eventSource") != cls.source:
+            return None
+        return cls([_mapping(one) for one in found])
+
+
+class QueueBatch(Batch):
+    """Messages of an SQS queue. Those of one FIFO group are handled in order, others at once."""
+
+    source = "aws:sqs"
+    kind = "queue"
 
     async def handle(self, invocation: Invocation) -> Failures:
         """Deliver every message; answer with those that failed."""
@@ -115,26 +129,11 @@ def _message(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", message)
 
 
-class StreamBatch:
-    """Changes of the table: every actor that has an outbox now is woken.
+class StreamBatch(Batch):
+    """Changes of the table: every actor that has an outbox now is woken."""
 
-    Args:
-        records: as the stream gave them.
-    """
-
-    def __init__(self, records: list[Mapping[str, Any]]) -> None:
-        self._records = records
-
-    @property
-    def kind(self) -> str:
-        """For logs and metrics."""
-        return "stream"
-
-    @classmethod
-    def match(cls, event: Mapping[str, Any]) -> Self | None:
-        """Know it by the source of its records."""
-        records = _records(event, "aws:dynamodb")
-        return None if records is None else cls(records)
+    source = "aws:dynamodb"
+    kind = "stream"
 
     async def handle(self, invocation: Invocation) -> Failures:
         """Wake each actor once; answer with the records of those that could not be woken."""
@@ -201,18 +200,6 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _bytes(attributes: Mapping[str, Any], name: str) -> bytes:
     return b64decode(attributes[name]["B"], validate=True)
-
-
-def _records(event: Mapping[str, Any], source: str) -> list[Mapping[str, Any]] | None:
-    """Return a batch's records if the first of them says that it comes from ``source``."""
-    records = event.get("Records")
-    if not isinstance(records, list) or not records:
-        return None
-    found = cast("list[object]", records)
-    first = found[0]
-    if _mapping(first).get("eventSource") != source:
-        return None
-    return [_mapping(one) for one in found]
 
 
 def _attribute(record: Mapping[str, Any], name: str) -> str | None:

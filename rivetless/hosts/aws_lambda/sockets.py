@@ -27,14 +27,14 @@ from rivetless.gateway.frames import Wire
 from rivetless.keys import Address, actor_id
 from rivetless.protocol.codec import JSON
 from rivetless.protocol.messages import Event
-from rivetless.runtime.commands import CloseConnection
+from rivetless.runtime.commands import ABNORMAL, CloseConnection
 from rivetless.runtime.ports import Doorbells, Ring, WakeError
 from rivetless.store.base import Changes, Conflict, Creation, Gone, Head, Store, StoreError
 
 if TYPE_CHECKING:
     from rivetless.hosts.aws_lambda.pushes import Posts
 
-__all__ = ["ABNORMAL", "HOST", "NAMESPACE", "Phase", "Route", "Routes", "SocketKeeper"]
+__all__ = ["HOST", "NAMESPACE", "Phase", "Route", "Routes", "SocketKeeper"]
 
 _log = logging.getLogger("rivetless.hosts")
 
@@ -59,9 +59,6 @@ _LIFE: Final = 1
 """API Gateway never gives an id twice, so each of these addresses has one life."""
 
 _NAMES: Final = 16
-ABNORMAL: Final = 1006
-"""The close code of a connection that is just gone."""
-
 _MOST_KNOWN: Final = 10_000
 
 

@@ -23,7 +23,7 @@ from rivetless.gateway.dispatcher import Dispatcher
 from rivetless.gateway.frames import FrameHandler, Wire
 from rivetless.gateway.origins import actor_url, seen_headers, target_of
 from rivetless.hosts.aws_lambda.pushes import MAX_OUTGOING, OPENING, Posts, text_frame
-from rivetless.hosts.aws_lambda.sockets import ABNORMAL, HOST, Phase, Route, Routes, SocketKeeper
+from rivetless.hosts.aws_lambda.sockets import HOST, Phase, Route, Routes, SocketKeeper
 from rivetless.hosts.aws_lambda.websocket import Connect, Disconnect, Frame, SocketMessage
 from rivetless.keys import Address
 from rivetless.protocol import routes as paths
@@ -32,6 +32,7 @@ from rivetless.protocol.headers import Subprotocols
 from rivetless.protocol.messages import ActionRequest, ErrorFrame
 from rivetless.protocol.targets import GatewayRequest
 from rivetless.runtime.commands import (
+    ABNORMAL,
     ById,
     CloseConnection,
     OpenConnection,

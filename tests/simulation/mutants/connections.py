@@ -10,10 +10,10 @@ from rivetless import errors
 from rivetless.gateway.outbox import Outbox
 from rivetless.runtime import records
 from rivetless.runtime.chain import Chain
-from rivetless.runtime.commands import ById, CloseConnection, Subscribe
+from rivetless.runtime.commands import ABNORMAL, ById, CloseConnection, Subscribe
 from rivetless.runtime.connections import Connections
 from rivetless.runtime.job import Job
-from rivetless.runtime.sweeper import ABNORMAL, BATCH, Sweeper
+from rivetless.runtime.sweeper import BATCH, Sweeper
 from rivetless.runtime.tenure import CachedConn
 from rivetless.store.base import Changes, Collection, Host, RecordKey, StoreError
 from tests.simulation.mutants.mutant import mutant, replaced
