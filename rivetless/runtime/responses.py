@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,10 +36,23 @@ async def read_response(turn: ActorTurn, response: Any) -> RawResponse:
         elif message["type"] == "http.response.body":
             body.append(message.get("body", b""))
 
-    async def receive() -> Any:
-        return {"type": "http.disconnect"}
+    asked = False
 
-    scope: dict[str, Any] = {"type": "http", "method": "GET", "headers": [], "extensions": {}}
+    async def receive() -> Any:
+        # Nobody leaves before the end: responses listen for that, and would break off.
+        nonlocal asked
+        if asked:
+            await asyncio.get_running_loop().create_future()
+        asked = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "method": "GET",
+        "headers": [],
+        "extensions": {},
+    }
     app = cast("Callable[..., Awaitable[None]]", response)
     await app(scope, receive, send)
     return RawResponse(status, headers, b"".join(body), turn.actor_id, turn.address.key)

@@ -52,6 +52,13 @@ async def test_state_changes_are_saved(world: World) -> None:
     assert (await web.read()).hits == 2
 
 
+async def test_a_stream_that_waits_is_collected_to_its_end(world: World) -> None:
+    web = world.client.get_or_create(Web, world.key)
+    answer = await world.client.fetch(web, "/stream?hits=3", method="POST")
+    assert (answer.status, answer.text) == (200, "1 2 3 ")
+    assert (await web.read()).hits == 3
+
+
 async def test_an_error_undoes_them(world: World) -> None:
     web = world.client.get_or_create(Web, world.key)
     answer = await world.client.fetch(web, "/hit-and-fail", method="POST")

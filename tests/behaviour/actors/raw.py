@@ -1,11 +1,18 @@
 """Raw HTTP and raw WebSockets."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 
 from rivetless import Actor, ActorError, Event, RawWebSocket, UserError, action
 
@@ -67,6 +74,8 @@ class Web(Actor[WebState, Peer, dict[str, Any] | None]):
                 return JSONResponse(dict(parse_qsl((await request.body()).decode())))
             case "/large":
                 return Response(b"x" * int(request.query_params["size"]))
+            case "/stream":
+                return StreamingResponse(self._hit_by_hit(int(request.query_params["hits"])))
             case "/conn":
                 return JSONResponse({"name": self.conn.state.name, "params": self.conn.params})
             case _:
@@ -82,6 +91,12 @@ class Web(Actor[WebState, Peer, dict[str, Any] | None]):
                     },
                     headers={"x-custom": "Yes"},
                 )
+
+    async def _hit_by_hit(self, hits: int) -> AsyncIterator[str]:
+        for _ in range(hits):
+            await self.kv.get("nothing")
+            self.state.hits += 1
+            yield f"{self.state.hits} "
 
     async def on_websocket(self, ws: RawWebSocket[Peer, dict[str, Any] | None]) -> None:
         if "refuse" in ws.url:

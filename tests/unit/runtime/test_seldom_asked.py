@@ -209,6 +209,33 @@ async def test_a_request_has_a_connection_for_as_long_as_it_takes() -> None:
     assert lines[:3] == ["0 pairs", "connected", "disconnected"]
 
 
+class Listening(Actor[None]):
+    """Answers with an app that breaks off when the client leaves, as some do."""
+
+    async def on_request(self, request: Any) -> Any:
+        """Answer when it is clear that the client has not left."""
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            messages = [await receive()]
+            leaving = asyncio.ensure_future(receive())
+            await asyncio.wait([leaving], timeout=0)
+            messages += [leaving.result()] if leaving.done() else []
+            leaving.cancel()
+            body = ", ".join(message["type"] for message in messages).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": body})
+
+        return answer
+
+
+async def test_nobody_leaves_before_the_end_of_an_answer() -> None:
+    process = (await World.open(Listening)).process()
+    target = ByKey(Address("default", "listening", ("a",)), create=True)
+    request = RequestInfo("GET", "http://localhost/")
+    answer = await process.runtime.dispatch(RawRequest(target, Origin(request=request)))
+    assert answer.body == b"http.request"
+
+
 async def test_a_turn_whose_checkpoint_was_refused_cannot_end_well() -> None:
     async with Rig() as rig:
         desk = rig.client.get_or_create(Desk, "a")
