@@ -208,7 +208,8 @@ class Crons(Part, CronPort):
         running = job.running
         assert running is not None, "no run is under way"
         result: Literal["ok", "error"] = "ok" if failure is None else "error"
-        ended = rounded(self.now())
+        # The clock may have been put back since it began.
+        ended = max(rounded(self.now()), running.fired_at)
         row = Run(result, running.scheduled_at, running.fired_at, ended, failure)
         self._row(job, running.seq, row)
         return replace(job, running=None)

@@ -212,7 +212,9 @@ class ScheduleRunner:
         """Run an action once; its timer goes with the commit of what it does."""
         runtime, timer = self._runtime, firing.timer
         planned = Planned.read(timer)
-        fire = FireInfo("at", timer.id, None, instant(planned.run_at), instant(runtime.clock.now()))
+        # The clock said that it was due; it may have been put back since.
+        fired_at = max(runtime.clock.now(), planned.run_at)
+        fire = FireInfo("at", timer.id, None, instant(planned.run_at), instant(fired_at))
 
         async def claim(turn: ActorTurn) -> bool:
             timers = turn.part(Timers)
