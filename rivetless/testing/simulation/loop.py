@@ -75,7 +75,10 @@ class SimLoop(asyncio.BaseEventLoop):
         self, executor: object, func: Callable[..., object], *args: object
     ) -> NoReturn:
         """Refuse: threads have no place in a simulation."""
-        name = getattr(func, "__qualname__", repr(func))
+        asked: Any = func
+        while inner := getattr(asked, "args", None):  # ``asyncio.to_thread`` makes a partial
+            asked = inner[0]
+        name = getattr(asked, "__qualname__", repr(asked))
         raise RuntimeError(
             f"{name} asks for a thread, which a simulation does not have: what it does there could "
             "happen at any time. Give the code a port that can be simulated."

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from rivetless.errors import ActorError
 from rivetless.testing.simulation.choices import Plan
 from rivetless.testing.simulation.runs import Run
 
@@ -28,7 +29,7 @@ class _Search:
         self, failed: Run, again: Callable[[Plan], Run], most: int, seconds: float
     ) -> None:
         self.best = failed
-        self._kind = type(failed.failure)
+        self._kind = _kind_of(failed.failure)
         self._again = again
         self._left = most
         self._end = time.monotonic() + seconds
@@ -39,7 +40,7 @@ class _Search:
             return False
         self._left -= 1
         tried = self._again(plan)
-        if type(tried.failure) is not self._kind:
+        if _kind_of(tried.failure) != self._kind:
             return False
         self.best = tried
         return True
@@ -82,6 +83,14 @@ def shrink(
     _minimise(callers, lambda kept: search.fails(with_callers(kept)))
     _minimise(list(search.best.faults), lambda kept: search.fails(with_faults(kept)))
     return search.best
+
+
+def _kind_of(failure: BaseException | None) -> tuple[type, str]:
+    """Return what must stay the same: of an error of the deployment also which one it is.
+
+    A call that is left out fails too, in a way of its own.
+    """
+    return type(failure), failure.name if isinstance(failure, ActorError) else ""
 
 
 def _programs(run: Run) -> list[str]:

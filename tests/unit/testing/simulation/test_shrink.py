@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from rivetless import Actor, ActorError, action
 from rivetless.testing.simulation import Simulation, SimulationFailure
 from rivetless.testing.simulation.choices import Plan
 from rivetless.testing.simulation.decorator import check_seed
@@ -14,6 +17,15 @@ from rivetless.testing.simulation.weather import Fault
 from tests.unit.testing.simulation.counters import Counter, count_badly
 
 DEPLOYMENT = Deployment(actors=[Counter])
+
+
+class Threaded(Actor[None]):
+    """Does what cannot be simulated."""
+
+    @action
+    async def count(self) -> int:
+        """Count in a thread."""
+        return await asyncio.to_thread(lambda: 1)
 
 
 async def twice_unknown(sim: Simulation) -> None:
@@ -82,3 +94,17 @@ def test_what_does_not_fail_again_is_said_to_be_wayward() -> None:
     with pytest.raises(SimulationFailure) as caught:
         check_seed(fails_once, DEPLOYMENT, 1, "memory", "test_it")
     assert "It did not fail again" in str(caught.value)
+
+
+async def threaded(sim: Simulation) -> None:
+    """Call what fails whatever happens, and nothing else."""
+    await sim.client.get_or_create(Threaded, "a").count()
+
+
+def test_a_call_that_is_left_out_is_no_failure_like_the_one_it_leads_to() -> None:
+    deployment = Deployment(actors=[Threaded])
+    failed = run(threaded, deployment, Plan(seed=0))
+    smallest = shrink(failed, lambda plan: run(threaded, deployment, plan), seconds=60)
+    assert isinstance(smallest.failure, ActorError)
+    assert smallest.failure.name == "rivetkit.internal_error"
+    assert "asks for a thread" in str(smallest.trace)
