@@ -43,11 +43,13 @@ class Part(ABC):
         turn = self.turn
         if turn.creation is not None:
             return []
-        return await turn.read_stored(
-            lambda: turn.runtime.store.records(
+
+        async def read() -> list[Record]:
+            return await turn.runtime.store.records(
                 turn.actor_id, collection, start=start, end=end, limit=limit, reverse=reverse
             )
-        )
+
+        return await turn.read_stored(read)
 
     async def prepare(self) -> None:
         """Read what the writes of this part depend on. Called before ``contribute``."""

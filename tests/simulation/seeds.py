@@ -8,6 +8,7 @@ from tests.simulation.workloads.banks import Banks
 from tests.simulation.workloads.base import Workload
 from tests.simulation.workloads.branches import Branches
 from tests.simulation.workloads.crons import Crons
+from tests.simulation.workloads.crowds import Crowds
 from tests.simulation.workloads.deploys import Deploys
 from tests.simulation.workloads.errands import Errands
 from tests.simulation.workloads.gates import Gates
@@ -20,12 +21,14 @@ from tests.simulation.workloads.presses import Presses
 from tests.simulation.workloads.registers import Ledgers, Registers
 from tests.simulation.workloads.reminders import Reminders
 from tests.simulation.workloads.repeats import Repeats
+from tests.simulation.workloads.requests import Requests
 from tests.simulation.workloads.rooms import Rooms
 from tests.simulation.workloads.sagas import Sagas
 
 WORKLOADS: Final[tuple[type[Workload], ...]] = (
     Registers,
     Ledgers,
+    Requests,
     Shelves,
     Banks,
     Branches,
@@ -33,6 +36,7 @@ WORKLOADS: Final[tuple[type[Workload], ...]] = (
     Payments,
     Presses,
     Inboxes,
+    Crowds,
     Reminders,
     Crons,
     Sagas,
@@ -45,7 +49,7 @@ WORKLOADS: Final[tuple[type[Workload], ...]] = (
 )
 
 SEEDS: Final[dict[StoreKind, int]] = {"memory": 400, "sqlite": 200, "dynamodb": 200}
-"""Seeds of each workload, on each kind of store; of some a part of them: 10,760 in all."""
+"""Seeds of each workload, on each kind of store; of some a part of them: 11,040 in all."""
 
 CHUNK: Final = 100
 """Seeds of one test, so that workers have the same to do."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from rivetless.actor.turn import RequestInfo
 from rivetless.client import calls
+from rivetless.client.calls import FetchResponse
 from rivetless.client.sockets import Socket
 from rivetless.runtime.commands import Origin
 from rivetless.runtime.local import LocalDispatcher
+from rivetless.testing.simulation import web
 from rivetless.testing.simulation.front import Holder
 from rivetless.testing.simulation.history import Ok, Outcome, Subject
 from rivetless.testing.simulation.network import Port
@@ -77,6 +79,25 @@ class Entrance:
             f"{type(command).__name__} to {process.name}",
         )
 
+    async def fetch(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> FetchResponse:
+        """Make an HTTP request to some process.
+
+        Raises:
+            ActorError: ``client.connection_failed``, ``client.answer_lost``.
+        """
+        client = CLIENT.get()
+        process = self.pick(f"{client} route")
+        if process is None:
+            raise refused()
+        return await self.reach(
+            client,
+            REQUEST,
+            lambda: process.fetch(method, url, headers, body),
+            f"{method} to {process.name}",
+        )
+
     def skip(self, client: str) -> None:
         """Pass over the decisions of a request that is not made: later ones stay what they are."""
         self._world.choices.next(f"{client} route")
@@ -128,13 +149,14 @@ class SimDispatcher(LocalDispatcher):
         )
 
     async def fetch(self, request: calls.FetchRequest, /) -> calls.FetchResponse:
-        """Make an HTTP request."""
+        """Make an HTTP request, which goes through the gateway of a server."""
+        url, headers = web.raw_request(request, self._namespace)
         return await self._note(
             request.target,
             "fetch",
             (request.method, request.path, request.body),
             None,
-            lambda: super(SimDispatcher, self).fetch(request),
+            lambda: self._entrance.fetch(request.method, url, headers, request.body),
         )
 
     async def locate(self, location: calls.Location, /) -> str:
@@ -209,14 +231,14 @@ class SimDispatcher(LocalDispatcher):
         outcome: Outcome | None = None
         try:
             result = await make()
-            outcome = Ok(result)
+            outcome = web.outcome(result) if isinstance(result, FetchResponse) else Ok(result)
         except BaseException as error:
             outcome = outcome_of(error)
             raise
         finally:
             if outcome is not None and not world.network.ended:
                 world.history.end(operation, outcome)
-                world.trace.add(client, "#%d is %s", operation, outcome)
+                world.trace.add(client, "#%d is %s", operation, web.shown(outcome))
         return result
 
 

@@ -21,9 +21,11 @@ from rivetless.testing.simulation.front import Holder
 from rivetless.testing.simulation.hosting import Hosting
 from rivetless.testing.simulation.outcomes import lost, refused
 from rivetless.testing.simulation.vitality import Vitality
+from rivetless.testing.simulation.web import Web
 
 if TYPE_CHECKING:
     from rivetless.actor.definition import ActorDefinition
+    from rivetless.client.calls import FetchResponse
     from rivetless.store.base import Store
     from rivetless.testing.simulation.world import World
 
@@ -47,6 +49,7 @@ class Process:
         queue: where functions ring; None for a process that stays, which has timers of its own.
         front: who holds the sockets of functions.
         skew: seconds by which its clock is ahead.
+        drift: seconds a second by which its clock goes too fast.
 
     Attributes:
         name: as given.
@@ -67,16 +70,18 @@ class Process:
         queue: BellQueue | None,
         front: Holder,
         skew: float,
+        drift: float,
     ) -> None:
         self.name: Final = name
         self.vitality: Final = Vitality()
-        self.clock: Final = SimClock(world.loop, self.vitality, skew=skew)
+        self.clock: Final = SimClock(world.loop, self.vitality, skew=skew, drift=drift)
         self.open = True
         self._world = world
         self._definitions = definitions
         self._queue = queue
         self._front = front
         self._hosting: Hosting | None = None
+        self._web: Web | None = None
         self._serving: list[asyncio.Task[None]] = []
         self._at_work = 0
         self._idle = False
@@ -153,6 +158,19 @@ class Process:
         if not self.alive:
             raise refused()
         return await self._ask(work, lost)
+
+    async def fetch(
+        self, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> FetchResponse:
+        """Have an HTTP request answered that has arrived from outside.
+
+        Raises:
+            ActorError: ``client.connection_failed``, ``client.answer_lost``: it is dead, or dies.
+        """
+        if self._web is None:
+            self._web = Web(self.name, self.runtime, self._definitions)
+        web = self._web
+        return await self.do(lambda: web.answer(method, url, headers, body))
 
     async def answer(
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes

@@ -20,7 +20,7 @@ from rivetless.testing.simulation.bells import BellQueue
 from rivetless.testing.simulation.checkers.liveness import drained
 from rivetless.testing.simulation.choices import Choices, Draw, Plan
 from rivetless.testing.simulation.clients import CLIENT, Entrance, SimDispatcher
-from rivetless.testing.simulation.clock import SimClock
+from rivetless.testing.simulation.clock import DRIFT, SKEW, SimClock
 from rivetless.testing.simulation.front import Front, Holder
 from rivetless.testing.simulation.history import History, Ok, Outcome, Refused
 from rivetless.testing.simulation.loop import SimLoop
@@ -38,13 +38,11 @@ from rivetless.testing.simulation.world import World
 if TYPE_CHECKING:
     from rivetless.actor.base import Actor
     from rivetless.actor.definition import ActorDefinition
+    from rivetless.client.calls import FetchResponse
 
 __all__ = ["Deployment", "Simulation"]
 
 T = TypeVar("T")
-
-SKEW: Final = 1.0
-"""Seconds by which a process's clock is wrong at most; of two, so twice that."""
 
 SETTLING: Final = 40.0
 """Virtual seconds that pass after the faults have stopped, before it is looked whether all drained.
@@ -179,6 +177,28 @@ class Simulation:
             rng=world.choices.random(f"client {world.choices.next('clients')}"),
         )
 
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> FetchResponse:
+        """Make any HTTP request to a server, as somebody does who has no client of ours.
+
+        It is not written down in the history.
+
+        Args:
+            method: HTTP method.
+            url: path and query, percent-encoded.
+            headers: of the request.
+            body: of the request.
+
+        Raises:
+            ActorError: ``client.connection_failed``, ``client.answer_lost``.
+        """
+        return await self._entrance.fetch(method, url, headers, body)
+
     async def attempt(self, call: Awaitable[object]) -> Outcome:
         """Wait for a call and return what its caller may conclude, instead of an error."""
         try:
@@ -305,6 +325,12 @@ class Simulation:
         if draw.whether < rate and world.choices.allows(draw.id):
             skew = (2 * draw.first - 1) * SKEW
             world.network.note(Fault.SKEWED, draw.id, name, f"by {skew:+.3f} s")
+        drift = 0.0
+        drifts = world.choices.draw(f"{name} drift")
+        rate = world.weather.rates.get(Fault.DRIFTED, 0.0)
+        if drifts.whether < rate and world.choices.allows(drifts.id):
+            drift = (2 * drifts.first - 1) * DRIFT
+            world.network.note(Fault.DRIFTED, drifts.id, name, f"by {1000 * drift:+.2f} ms a s")
         process = Process(
             name,
             world,
@@ -312,6 +338,7 @@ class Simulation:
             queue=None if self._resident else self._queue,
             front=self.front,
             skew=skew,
+            drift=drift,
         )
         await process.start()
         process.vitality.at_death(lambda: self._died(slot, generation, process))
@@ -319,7 +346,25 @@ class Simulation:
         draw = world.choices.draw(f"{name} deploy")
         if draw.whether < rate and world.choices.allows(draw.id):
             world.begin(self._deploy(process, draw))
+        world.begin(self._set_clock(process))
         return process
+
+    async def _set_clock(self, process: Process) -> None:
+        """Put a process's clock forward and back, now and then, if this seed has that."""
+        world = self.world
+        rate = world.weather.rates.get(Fault.JUMPED, 0.0)
+        while True:
+            draw = world.choices.draw(f"{process.name} jump")
+            if draw.whether >= rate:
+                return
+            await asyncio.sleep(0.02 * 300.0**draw.first)
+            if world.weather.calm or not process.alive:
+                return
+            if world.choices.allows(draw.id):
+                ahead = (2 * draw.second - 1) * SKEW
+                by = ahead - process.clock.ahead
+                world.network.note(Fault.JUMPED, draw.id, process.name, f"by {by:+.3f} s")
+                process.clock.jump(ahead)
 
     async def _deploy(self, process: Process, draw: Draw) -> None:
         """End a process after a while, as a deploy does, and have it replaced."""

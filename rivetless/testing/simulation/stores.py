@@ -54,6 +54,9 @@ VERBS: Final = (
     "hosted",
 )
 
+DRAINED_AT_ONCE: Final = 25
+"""How many records a pass over what a life has left deletes at most."""
+
 
 def _refused() -> Exception:
     return Unavailable("injected: nothing was done")
@@ -122,6 +125,10 @@ class SimStore(StoreWrapper):
         return await self._network.carry(
             self._vitality, self._name, PORTS["commit"], call, again=again
         )
+
+    async def drain(self, actor_id: str, *, limit: int = 100) -> bool:
+        # Few at a time, so that what a test has left is more than that.
+        return await super().drain(actor_id, limit=min(limit, DRAINED_AT_ONCE))
 
     async def _call(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
         if self._network is None:

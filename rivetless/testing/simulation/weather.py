@@ -60,6 +60,12 @@ class Fault(enum.Enum):
     SKEWED = "skewed"
     """The process's clock is wrong."""
 
+    DRIFTED = "drifted"
+    """The process's clock goes too fast or too slow, its timers with it."""
+
+    JUMPED = "jumped"
+    """The process's clock is put forward or back, as who sets it by others does; no timer is."""
+
     DEPLOYED = "deployed"
     """A process is replaced by one that may have other code."""
 
@@ -102,6 +108,8 @@ RATES: Final[Mapping[Fault, float]] = MappingProxyType(
         Fault.FROZE_AFTER: 0.016,
         Fault.OUTAGE: 0.4,
         Fault.SKEWED: 0.5,
+        Fault.DRIFTED: 0.4,
+        Fault.JUMPED: 0.5,
         Fault.DEPLOYED: 0.4,
         Fault.BELL_LOST: 0.35,
         Fault.BELL_DOUBLED: 0.35,

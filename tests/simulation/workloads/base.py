@@ -14,6 +14,7 @@ from rivetless import Actor
 from rivetless.testing.simulation.checkers import Violation
 from rivetless.testing.simulation.checkers.repeats import as_one
 from rivetless.testing.simulation.clock import EPOCH
+from rivetless.testing.simulation.clock import SKEW as SKEW_OF_ONE
 from rivetless.testing.simulation.history import (
     Effect,
     Operation,
@@ -23,7 +24,6 @@ from rivetless.testing.simulation.history import (
     Unknown,
 )
 from rivetless.testing.simulation.process import CURRENT
-from rivetless.testing.simulation.simulation import SKEW as SKEW_OF_ONE
 from rivetless.testing.simulation.simulation import Deployment, Simulation
 
 T = TypeVar("T")
@@ -121,8 +121,20 @@ class Workload(ABC):
         *args: object,
         idempotency_key: str | None = None,
         tries: int = 1,
+        patience: float = 2.0,
     ) -> Outcome:
-        """Call an action; return what its caller may conclude."""
+        """Call an action; return what its caller may conclude.
+
+        Args:
+            client: whose call it is.
+            actor: whose action.
+            key: of the actor.
+            action: which.
+            *args: its arguments.
+            idempotency_key: by which repeats are known.
+            tries: how often it is tried at most.
+            patience: how many times as long each pause is as the one before.
+        """
         handle = self.sim.client.get_or_create(actor, key)
         if idempotency_key is not None:
             handle = self.sim.client.with_options(handle, idempotency_key=idempotency_key)
@@ -131,7 +143,7 @@ class Workload(ABC):
             outcome = await self.sim.attempt(getattr(handle, action)(*args))
             if not isinstance(outcome, Unknown) and not _try_again(outcome):
                 break
-            await asyncio.sleep(0.05 * 2**attempt)
+            await asyncio.sleep(0.05 * patience**attempt)
         return outcome
 
     async def send(

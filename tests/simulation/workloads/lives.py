@@ -1,13 +1,15 @@
 """Actors that are destroyed and come again: no life sees anything of another."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from rivetless import Actor, Queue, action
+from rivetless import Actor, ActorError, Queue, action
 from rivetless.testing.simulation import Simulation
 from rivetless.testing.simulation.checkers import linearizability, models
+from rivetless.testing.simulation.history import Ok
 from tests.simulation.workloads.base import Program, Workload
 
 Life = tuple[str, int, int] | None
@@ -91,7 +93,10 @@ class Dayfly(Mayfly):
         return self.vars.mark in self.state.wakes
 
 
-WAYS = ("touch", "touch_later", "fill", "look", "end")
+ASKING = 0.2
+"""How often somebody looks lives up."""
+
+WAYS = ("touch", "touch_later", "fill", "look", "end", "renew")
 
 
 class _Lives(models.BaseModel[Any]):
@@ -134,16 +139,41 @@ class Lives(Workload):
     def __init__(self, sim: Simulation) -> None:
         super().__init__(sim)
         self.fly = self.dice("kind").choice(self.kinds)
+        self.over: set[str] = set()
 
     def programs(self) -> Iterable[Program]:
         return [self.client(f"c{n}") for n in range(self.between(2, 3))]
 
     async def client(self, client: str) -> None:
         dice = self.dice(client)
-        for _ in range(dice.randint(2, 4)):
-            way = dice.choices(WAYS, (3, 2, 1, 2, 2))[0]
-            await self.call(client, self.fly, "a", way)
+        for turn in range(dice.randint(2, 4)):
+            way = dice.choices(WAYS, (3, 2, 1, 2, 2, 0.5))[0]
+            # Who renews leaves much to the next life, which begins before it is cleared away.
+            for call in ("fill", "end", "touch") if way == "renew" else (way,):
+                outcome = await self.call(client, self.fly, "a", call)
+                if call == "end" and isinstance(outcome, Ok):
+                    self.over.add(str(outcome.value))
             await self.pause(dice.random() * 0.4)
+            if self.dice(f"{client} asks {turn}").random() < ASKING:
+                await self.ask_server()
+
+    async def ask_server(self) -> None:
+        """Look lives up as an administrator does."""
+        name, over = self.fly.__definition__.name, ",".join(self.over)
+        named = [one for one, _ in await self._listed(f"name={name}&include_destroyed=true")]
+        self.must(len(set(named)) == len(named), f"a life is listed twice: {named}")
+        if over:
+            alive = [one for one, ended in await self._listed(f"actor_ids={over}") if not ended]
+            self.must(not alive, f"these are over, and were found alive: {alive}")
+
+    async def _listed(self, query: str) -> list[tuple[str, bool]]:
+        """Return ids, and whether their lives are over; nothing if there was no answer."""
+        with suppress(ActorError):
+            answer = await self.sim.request("GET", f"/actors?namespace=default&{query}")
+            if answer.ok:
+                found = answer.json()["actors"]
+                return [(one["actor_id"], one["destroy_ts"] is not None) for one in found]
+        return []
 
     async def check(self) -> None:
         await self.call("end", self.fly, "a", "look")

@@ -7,13 +7,18 @@ from pydantic import BaseModel
 
 from rivetless import Actor, action
 from rivetless.testing.simulation.checkers import Violation, effects
-from rivetless.testing.simulation.history import Effect, Refused
+from rivetless.testing.simulation.history import Effect, Ok, Operation, Refused
 from rivetless.testing.simulation.weather import Fault
 from tests.simulation.workloads.base import Program, Workload, outside, witness, witnessed
 
 FREEZES = (Fault.FROZE_BEFORE, Fault.FROZE_AFTER)
 """What outlasts a lease: who wakes up goes on with what somebody else is doing by now."""
 
+PATIENCE = 4.0
+"""Repeats come soon at first, and later than what keeps everybody out for a while."""
+
+LOOKS = 0.6
+"""How often somebody looks at what was paid, after an order of theirs."""
 
 WAYS = ("pay", "pay_once", "pay_once_and_ship", "pay_alone")
 
@@ -86,12 +91,17 @@ class Payments(Workload):
         dice = self.dice(client)
         for turn in range(dice.randint(1, 3)):
             order, way = f"{client}.{turn}", dice.choice(ways)
-            await self.call(client, Till, "a", way, order, idempotency_key=order, tries=4)
+            await self.call(
+                client, Till, "a", way, order, idempotency_key=order, tries=4, patience=PATIENCE
+            )
             await self.pause(dice.random() * pause)
+            if self.dice(f"{client} looks {turn}").random() < LOOKS:
+                await self.call(client, Till, "a", "orders")
 
     async def check(self) -> None:
         orders = await self.read(Till, "a", "orders")
         calls = [one for one in self.of(Till, "a") if one.call != "orders"]
+        self.check_looks(orders, calls)
         self.must(len(set(orders)) == len(orders), f"paid twice: {orders}")
         for call in calls:
             if call.ok:
@@ -115,6 +125,19 @@ class Payments(Workload):
         missing = set(orders) - charged
         if missing:
             raise Violation("Orders were booked and never charged:", sorted(missing))
+
+    def check_looks(self, orders: list[str], calls: list[Operation]) -> None:
+        """Whoever looks sees all that was acknowledged before, and nothing that is gone later."""
+        for look in self.calls("orders"):
+            if not isinstance(look.outcome, Ok):
+                continue
+            seen = look.value
+            assert isinstance(seen, list)
+            for call in calls:
+                before = call.order_ended is not None and call.order_ended < look.order
+                there = call.args[0] in seen or not (call.ok and before)
+                self.must(there, f"acknowledged and not seen: {call}, {look}")
+            self.must(seen == orders[: len(seen)], f"seen and gone: {look}, {orders}")
 
     def check_once(self) -> None:
         """What ``once`` has returned for a key is not done again under it."""

@@ -19,10 +19,12 @@ INEVITABLE = frozenset(
         Fault.FROZE_BEFORE,
         Fault.FROZE_AFTER,
         Fault.DEPLOYED,
-        Fault.SKEWED,
     }
 )
-"""What a lease cannot help against: a process that is dead, stood still, or has a wrong clock."""
+"""What a lease cannot help against: a process that is dead, or stood still.
+
+Clocks are wrong by less than a renewal comes before a lease's end.
+"""
 
 
 class Printed(BaseModel):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from rivetless.testing.simulation import loop as loop_module
-from rivetless.testing.simulation.clock import EPOCH, SimClock
+from rivetless.testing.simulation.clock import EPOCH, SKEW, SimClock
 from rivetless.testing.simulation.loop import Deadlock, Runaway, SimLoop
 from rivetless.testing.simulation.vitality import Vitality
 
@@ -112,3 +112,34 @@ def test_a_dead_process_has_none_ever(loop: SimLoop) -> None:
 
     run(loop, main())
     assert fired == []
+
+
+def test_a_clock_that_drifts_is_wrong_by_no_more_than_the_bound(loop: SimLoop) -> None:
+    clock = SimClock(loop, Vitality(), skew=-0.5, drift=0.005)
+    fired: list[float] = []
+
+    async def main() -> None:
+        clock.call_later(100.5, lambda: fired.append(loop.time()))
+        await asyncio.sleep(100)
+        assert clock.now() == pytest.approx(EPOCH + 100.0)
+        await asyncio.sleep(1000)
+        assert clock.now() == EPOCH + 1100.0 + SKEW
+
+    run(loop, main())
+    assert fired == [pytest.approx(100.0)]
+
+
+def test_a_clock_that_is_put_back_leaves_its_timers(loop: SimLoop) -> None:
+    clock = SimClock(loop, Vitality(), skew=0.5, drift=-0.001)
+    fired: list[tuple[float, float]] = []
+
+    async def main() -> None:
+        clock.call_later(0.999, lambda: fired.append((loop.time(), clock.now())))
+        await asyncio.sleep(0.5)
+        clock.jump(-0.75)
+        await asyncio.sleep(1)
+
+    run(loop, main())
+    [(at, reading)] = fired
+    assert at == pytest.approx(1.0)
+    assert reading == pytest.approx(EPOCH + 0.25 - 0.0005, abs=1e-6)
