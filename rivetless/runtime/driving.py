@@ -33,9 +33,10 @@ class PortCall(Generic[T]):
 class Drive(Generic[T]):
     """Awaits a handler and watches what it waits for.
 
-    What a handler reads is not durable yet when turns commit in groups. Before it first waits for
-    the outside world (a request to another service, say), the base it saw is made durable, so
-    nothing can be seen outside that a crash would undo.
+    What a handler reads is not durable yet when turns commit in groups. Before it goes on from its
+    first wait for the outside world (the answer of another service, say), the base it saw is made
+    durable, so that nothing it does because of it can be undone by a crash. What the handler does
+    before it waits nobody can hold up: it has been done when the wait is seen.
     """
 
     __slots__ = ("_turn", "_work")
