@@ -45,6 +45,7 @@ CELLS: Final = (*RIGS, *SERVERS, *LAMBDAS)
 IN_MEMORY: Final = pytest.mark.not_on_lambda("it counts on the memory of one process")
 RESIDENT: Final = pytest.mark.not_on_lambda("nothing runs while nobody calls")
 UNEXPLAINED_CLOSE: Final = pytest.mark.not_on_lambda("API Gateway closes with no code of ours")
+SORTED: Final = pytest.mark.not_on_lambda("API Gateway sorts nothing that two processes send")
 WITHIN_128_KB: Final = pytest.mark.not_on_lambda("API Gateway takes text, 32 KB in, 128 KB out")
 WITHIN_6_MB: Final = pytest.mark.not_on_lambda("Lambda takes and returns 6 MB")
 

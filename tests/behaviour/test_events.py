@@ -8,6 +8,7 @@ import pytest
 from rivetless import ActorError
 from tests.behaviour.actors.counting import Counter
 from tests.behaviour.actors.meeting import JoinParams, Message, Room
+from tests.behaviour.cells import SORTED
 from tests.behaviour.world import Ear, World
 
 ADA = JoinParams(name="ada", role="admin")
@@ -254,6 +255,7 @@ async def test_an_answer_that_is_no_bool_throws_out_too(world: World) -> None:
         assert caught.value.name == "rivetkit.internal_error"
 
 
+@SORTED
 async def test_concurrent_changes_are_told_in_order(world: World) -> None:
     counter = world.client.get_or_create(Counter, world.key)
     async with world.client.connect(counter) as conn:
