@@ -173,7 +173,7 @@ def _measure_alone(
     try:
         for measure in wanted:
             _say(f"{measure.title}: {ceiling.name}")
-            report.add_alone(measure, load(running, measure.name, settings))
+            report.add_alone(measure, load(running, measure, settings))
     except Failed as error:
         report.failures.append(str(error))
     finally:
@@ -189,7 +189,7 @@ def _measure_fresh(server: Server, measure: Measure, settings: Settings, folder:
 def _measure(running: Running, measure: Measure, settings: Settings) -> Result:
     if measure.tool == "wrk":
         return wrk(running, int(measure.name), f"{os.getpid()}", settings)
-    return load(running, measure.name, settings)
+    return load(running, measure, settings)
 
 
 def _document(report: Report, settings: Settings, rounds: int, begun: datetime) -> object:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.measures import Measure
 from benchmarks.servers import HERE, NODE_MODULES, Running, Server, act
 
 __all__ = ["SETTLE", "Failed", "Result", "Settings", "load", "memory", "startup", "wrk"]
@@ -62,14 +63,15 @@ class Settings:
     encoding: str
 
 
-def load(running: Running, measure: str, settings: Settings) -> Result:
+def load(running: Running, measure: Measure, settings: Settings) -> Result:
     """Take a measure with the official client."""
-    options = [f"--pids={running.pids}"]
+    name = measure.name
+    options = [f"--pids={running.pids}", f"--repeat={measure.times}"]
     alone = running.server.system == "ceiling"
     if alone:
         options.append("--no-lookup")
-    result = _load(running.server, measure, settings, *options)
-    if measure == "queue" and not alone:
+    result = _load(running.server, name, settings, *options)
+    if name == "queue" and not alone:
         if not result["sum_ok"]:
             raise Failed(f"{running.server.name}: messages were lost or taken twice")
         if running.server.system == "rivetless":
@@ -77,8 +79,8 @@ def load(running: Running, measure: str, settings: Settings) -> Result:
         else:
             # The baseline's worker cannot fill its own queue: clients filling it is compared with.
             result["filled_per_s"] = result["messages_per_s"]
-    if measure in _WARM_UPS:
-        result["operations"] = result["n"] + round(_WARM_UPS[measure] * settings.scale)
+    if name in _WARM_UPS:
+        result["operations"] = result["n"] + round(_WARM_UPS[name] * settings.scale)
     return result
 
 
