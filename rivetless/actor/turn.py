@@ -35,6 +35,11 @@ def latin_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, byte
     )
 
 
+def text_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    """Return headers that are as on the wire as text."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+
+
 @frozen
 class RequestInfo:
     """The HTTP request or upgrade behind a turn, as plain data (it is stored with connections).

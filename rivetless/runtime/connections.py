@@ -119,7 +119,8 @@ class Connections:
         if turn.cell.conns.get(conn.id) is None:
             state: bytes | None = None
             if turn.definition.conn_state is not None:
-                record = await self._read(turn, Collection.CONN_STATE, conn.id)
+                name = RecordKey(Collection.CONN_STATE, conn.id.encode())
+                record = await self._read(turn, name)
                 if record is None:
                     raise _no_connection()
                 state = record.data
@@ -128,16 +129,17 @@ class Connections:
             turn.cell.conns[conn.id] = CachedConn(conn, state)
         turn.presence.read(conn.id)
 
-    async def _read(self, turn: ActorTurn, collection: Collection, conn_id: str) -> Record | None:
+    async def _read(self, turn: ActorTurn, name: RecordKey) -> Record | None:
         """Read a record within a turn."""
         return await turn.read_stored(
             lambda: records.find_record(
-                self._runtime.store, turn.actor_id, collection, conn_id.encode()
+                self._runtime.store, turn.actor_id, name.collection, name.key
             )
         )
 
     async def _is_open(self, turn: ActorTurn, conn_id: str) -> bool:
-        return await self._read(turn, Collection.CONNECTION, conn_id) is not None
+        name = RecordKey(Collection.CONNECTION, conn_id.encode())
+        return await self._read(turn, name) is not None
 
     async def _admit(self, turn: ActorTurn, conn_id: str) -> bool:
         """Say whether a connection is to be let in, which is done once, whoever else is at it.
@@ -147,13 +149,9 @@ class Connections:
         """
         name = records.admission_key(conn_id)
         if not turn.job.created:
-            store, actor_id = self._runtime.store, turn.actor_id
             if await self._is_open(turn, conn_id):
                 return False
-            admitted = await turn.read_stored(
-                lambda: records.find_record(store, actor_id, name.collection, name.key)
-            )
-            if admitted is not None:
+            if await self._read(turn, name) is not None:
                 raise _no_connection()
         # Before the hooks: what they commit in the middle is not to be done a second time either.
         now, fresh = self._runtime.clock.now(), self._runtime.fresh_id()

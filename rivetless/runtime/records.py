@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
-from rivetless.actor.turn import ConnInfo, RequestInfo, latin_headers
+from rivetless.actor.turn import ConnInfo, RequestInfo, latin_headers, text_headers
 from rivetless.protocol.values import JSON, tag, untag
 from rivetless.store.base import Collection, Record, RecordKey, Store
 
@@ -40,12 +40,7 @@ def connection_record(info: ConnInfo) -> Record:
     data: dict[str, object] = {
         "kind": info.kind,
         "params": tag(info.params, JSON),
-        "request": request
-        and [
-            request.method,
-            request.url,
-            [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.headers],
-        ],
+        "request": request and [request.method, request.url, text_headers(request.headers)],
     }
     standing = info.host in STANDING
     if standing:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from rivetless import errors
+from rivetless.actor.turn import text_headers
 from rivetless.runtime.commands import RawResponse
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ async def read_response(turn: ActorTurn, response: Any) -> RawResponse:
         nonlocal status, headers
         if message["type"] == "http.response.start":
             status = message["status"]
-            headers = tuple(
-                (n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]
-            )
+            headers = text_headers(message["headers"])
         elif message["type"] == "http.response.body":
             body.append(message.get("body", b""))
 

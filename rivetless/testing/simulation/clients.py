@@ -68,16 +68,8 @@ class Entrance:
 
     async def dispatch(self, command: Any, /, who: str | None = None) -> Any:
         """Have a command run by some process, for the present client unless it is for another."""
-        client = who or CLIENT.get()
-        process = self.pick(f"{client} route")
-        if process is None:
-            raise refused()
-        return await self.reach(
-            client,
-            REQUEST,
-            lambda: process.run(command),
-            f"{type(command).__name__} to {process.name}",
-        )
+        name = type(command).__name__
+        return await self._ask(who or CLIENT.get(), lambda process: process.run(command), name)
 
     async def fetch(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes
@@ -87,16 +79,16 @@ class Entrance:
         Raises:
             ActorError: ``client.connection_failed``, ``client.answer_lost``.
         """
-        client = CLIENT.get()
+        return await self._ask(
+            CLIENT.get(), lambda process: process.fetch(method, url, headers, body), method
+        )
+
+    async def _ask(self, client: str, make: Callable[[Process], Awaitable[T]], what: str) -> T:
+        """Have some process do what a client asks for."""
         process = self.pick(f"{client} route")
         if process is None:
             raise refused()
-        return await self.reach(
-            client,
-            REQUEST,
-            lambda: process.fetch(method, url, headers, body),
-            f"{method} to {process.name}",
-        )
+        return await self.reach(client, REQUEST, lambda: make(process), f"{what} to {process.name}")
 
     def skip(self, client: str) -> None:
         """Pass over the decisions of a request that is not made: later ones stay what they are."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote
 
+from rivetless.actor.turn import text_headers
 from rivetless.client import calls
 from rivetless.gateway.app import Gateway, GatewayOptions
 from rivetless.gateway.outbox import Tasks
@@ -109,6 +110,6 @@ class Web:
         }
         await self._gateway(scope, receive, send)
         start, *rest = answers
-        head = tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in start["headers"])
+        head = text_headers(start["headers"])
         content = b"".join(message.get("body", b"") for message in rest)
         return calls.FetchResponse(start["status"], head, content)
